@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make demo` and `make test` do everything, set-up included; `make clean` removes what they left running.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+LAB_PIS ?= 3
+HISTORIES ?= 2000
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
+LAB := PYTHONPATH=molecule python -m lab
+
+.PHONY: help setup unit lint test molecule demo bench soak clean distclean
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what the tests and the lab need on this machine.
+	@scripts/setup.sh
+
+unit: setup ## Run the unit tests without the long property tests (seconds).
+	@pytest -q -n auto -m "not slow" tests/unit
+
+lint: setup ## Run every linter, ansible-test sanity and galaxy-importer.
+	@scripts/lint.sh
+
+molecule: setup ## Run the Molecule scenarios on simulated Pis.
+	@for scenario in default swarm; do
+	  scripts/molecule.sh test --scenario-name "$$scenario"
+	done
+
+test: setup ## Run all tests.
+	@scripts/test.sh
+
+demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show that a second run changes nothing.
+	@LAB_PIS=$(LAB_PIS) scripts/demo.sh
+
+bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
+	@python -m tests.bench
+
+soak: setup ## Run the property tests ten times as long as `make test` does.
+	@PIFLEET_HISTORIES=20000 pytest -q -n auto tests/unit tests/soak
+
+clean: ## Remove the labs, what they left running, and the engine that they started.
+	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi
+
+distclean: clean ## Remove caches and the Python environment as well.
+	@rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .ansible

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make and remove labs: `python -m lab up NAME`, `python -m lab down NAME`, `python -m lab clean`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from .host import LABEL, STATE, LabError, docker, engine_answers, ensure_engine, run, say, stop_engine
+from .images import lab_images
+from .inventory import write_inventory
+from .pi_image import pi_image
+from .pis import boot, wait_for_ssh, wanted_pis
+from .services import PROJECT_ID, REGISTRY_NAME, api_token, ensure_gitlab, ensure_network, ensure_registry, stop_gitlab
+
+
+def up(name: str, count: int) -> None:
+    """Make a lab of `count` Pis, or complete the one that is there."""
+    ensure_engine()
+    folder = STATE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    key = folder / "id_ed25519"
+    if not key.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"pifleet-{name}", "-f", str(key))
+    pis = wanted_pis(count)
+    for suite in sorted({pi.suite for pi in pis}):
+        pi_image(suite)
+    address = ensure_network(name)
+    images = lab_images()
+    ensure_registry(name, {image.name: image.tag for image in images})
+    url = ensure_gitlab(folder, address)
+    public_key = key.with_suffix(".pub").read_text().strip()
+    with ThreadPoolExecutor() as pool:
+        pis = list(pool.map(lambda pi: boot(name, pi, public_key), pis))
+        list(pool.map(lambda pi: wait_for_ssh(pi, key, folder / "known_hosts"), pis))
+    references = {image.variable: f"{REGISTRY_NAME}/{image.name}" for image in images}
+    variables = {
+        **references,
+        "gitlab_runner_url": url,
+        "gitlab_runner_ca_file": str(folder / "tls" / "ca.crt"),
+        "gitlab_runner_api_token": api_token(folder),
+        "docker_insecure_registries": [REGISTRY_NAME],
+        "lab_project_id": PROJECT_ID,
+    }
+    inventory = write_inventory(folder, pis, variables)
+    say(f"{count} Pis are up; inventory: {inventory.relative_to(STATE.parent)}; GitLab: {url}")
+
+
+def down(name: str) -> None:
+    """Remove a lab: its processes, containers, volumes, network and files."""
+    stop_gitlab(STATE / name)
+    if engine_answers():
+        label = f"label={LABEL}={name}"
+        containers = docker("ps", "-aq", "--filter", label).split()
+        if containers:
+            say(f"removing {len(containers)} containers of lab {name}")
+            docker("rm", "-f", "-v", *containers)
+        networks = docker("network", "ls", "-q", "--filter", label).split()
+        if networks:
+            docker("network", "rm", *networks)
+    shutil.rmtree(STATE / name, ignore_errors=True)
+
+
+def clean() -> None:
+    """Remove every lab, the lab's images, and the engine that the lab started."""
+    for folder in sorted(path for path in STATE.glob("*") if path.is_dir()):
+        down(folder.name)
+    if engine_answers():
+        images = docker("images", "-q", "--filter", "reference=pifleet/*").split()
+        if images:
+            docker("rmi", "-f", *sorted(set(images)))
+    stop_engine()
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+def main() -> int:
+    """Run the command line; a LabError becomes one line and exit code 1."""
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, what in (("up", "make a lab"), ("down", "remove a lab")):
+        sub = commands.add_parser(command, help=what)
+        sub.add_argument("name")
+        if command == "up":
+            sub.add_argument("--pis", type=int, default=int(os.environ.get("LAB_PIS", "3")))
+    commands.add_parser("clean", help="remove every lab, its images and the engine that it started")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "up":
+            up(arguments.name, arguments.pis)
+        elif arguments.command == "down":
+            down(arguments.name)
+        else:
+            clean()
+    except LabError as error:
+        print(f"[lab] {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

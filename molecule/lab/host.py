@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine that the lab runs on: its commands, its engine, the folders that the lab may write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "images"
+STATE = ROOT / ".lab"
+LABEL = "ci.pifleet.lab"
+_ENGINE_PID = STATE / "dockerd.pid"
+
+
+class LabError(Exception):
+    """One sentence: what is missing on this machine, and what to do."""
+
+
+def say(text: str) -> None:
+    """Print a line of progress at once."""
+    print(f"[lab] {text}", file=sys.stderr, flush=True)
+
+
+def as_root(*command: str) -> list[str]:
+    """Return the command as root runs it: itself, or through sudo for anybody else."""
+    return list(command) if os.geteuid() == 0 else ["sudo", *command]
+
+
+def run(*command: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run a command as root and return its standard output; a failure becomes a LabError with what it said."""
+    done = subprocess.run(as_root(*command), input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise LabError(f"`{' '.join(command[:6])} ...` failed with {done.returncode}: {said[-2000:]}")
+    return done.stdout.strip()
+
+
+def docker(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run the docker client of this machine against the default engine."""
+    return run("docker", *arguments, stdin=stdin, check=check)
+
+
+def engine_answers() -> bool:
+    """Tell whether a Docker engine answers at the default socket."""
+    return bool(docker("info", "--format", "{{.ServerVersion}}", check=False))
+
+
+def ensure_engine() -> None:
+    """Start the Docker engine when none answers: the system's service, else a dockerd that `stop_engine` ends."""
+    if engine_answers():
+        return
+    if not shutil.which("dockerd") and not Path("/usr/sbin/dockerd").exists():
+        raise LabError("No Docker engine answers and dockerd is not installed: run `make setup`, or install docker.io.")
+    if Path("/run/systemd/system").is_dir():
+        say("starting the Docker engine (systemctl start docker)")
+        run("systemctl", "start", "docker")
+    else:
+        say("starting a Docker engine (dockerd)")
+        STATE.mkdir(exist_ok=True)
+        with (STATE / "dockerd.log").open("ab") as log:
+            process = subprocess.Popen(
+                as_root("dockerd", "--pidfile", str(_ENGINE_PID)), stdout=log, stderr=log, start_new_session=True
+            )
+        for _ in range(60):
+            if engine_answers():
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(1)
+    if not engine_answers():
+        raise LabError("The Docker engine did not start; its log is .lab/dockerd.log or `journalctl -u docker`.")
+
+
+def stop_engine() -> None:
+    """End the dockerd that `ensure_engine` started; an engine that was there before stays."""
+    if not _ENGINE_PID.exists():
+        return
+    pid = _ENGINE_PID.read_text().strip()
+    if run("ps", "-o", "comm=", "-p", pid, check=False) == "dockerd":
+        say("stopping the Docker engine that the lab had started")
+        run("kill", pid)
+        for _ in range(30):
+            if not run("ps", "-o", "comm=", "-p", pid, check=False):
+                break
+            time.sleep(1)
+    run("rm", "-f", str(_ENGINE_PID))
+
+
+def cgroup_v1() -> bool:
+    """Tell whether the engine places containers in version 1 control groups."""
+    return docker("info", "--format", "{{.CgroupVersion}}") == "1"

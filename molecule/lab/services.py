@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands beside the Pis in a lab: the fake GitLab (HTTPS, private CA) and a registry with the images."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from .host import LABEL, ROOT, LabError, docker, run, say
+from .pi_image import registry_image
+
+GITLAB_PORT = 8443
+REGISTRY_NAME = "registry.lab:5000"
+PROJECT_ID = 42
+_REGISTRY_CONFIG = Path(__file__).with_name("registry.yml")
+_PYTHONPATH = f"{ROOT / 'tests'}{os.pathsep}{ROOT / '.cache' / 'collections'}"
+
+
+def ensure_network(lab: str) -> str:
+    """Make the lab's network unless it is there, and return the address of this machine in it."""
+    network = f"pifleet-{lab}"
+    if not docker("network", "ls", "-q", "--filter", f"name=^{network}$"):
+        docker("network", "create", "--label", f"{LABEL}={lab}", network)
+    return docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network).split("/")[0]
+
+
+def ensure_registry(lab: str, images: dict[str, str]) -> None:
+    """Start the registry and push `images` (name in the registry -> tag in this machine's engine) to it."""
+    container = f"pifleet-{lab}-registry"
+    if docker("inspect", "-f", "{{.State.Running}}", container, check=False) != "true":
+        docker("rm", "-f", "-v", container, check=False)
+        docker(
+            "run", "--detach", "--name", container, "--label", f"{LABEL}={lab}", "--network", f"pifleet-{lab}",
+            "--network-alias", REGISTRY_NAME.split(":")[0], "--publish", "127.0.0.1::5000",
+            "--volume", "/var/lib/docker-registry", "--volume", f"{_REGISTRY_CONFIG}:/registry.yml:ro",
+            registry_image(),
+        )  # fmt: skip
+    port = docker("port", container, "5000/tcp").splitlines()[0].rsplit(":", 1)[1]
+    _wait_for(f"http://127.0.0.1:{port}/v2/", "the lab's registry")
+    for name, tag in images.items():
+        # The engine trusts registries on the loopback address without TLS; the Pis reach the same one by its name.
+        pushed = f"127.0.0.1:{port}/{name}"
+        say(f"pushing {tag} to the lab's registry as {name}")
+        docker("tag", tag, pushed)
+        docker("push", "--quiet", pushed)
+        docker("rmi", pushed)
+
+
+def ensure_gitlab(folder: Path, address: str) -> str:
+    """Start the fake GitLab of the lab in `folder` unless it runs, and return its URL."""
+    url = f"https://{address}:{GITLAB_PORT}"
+    if _running(folder):
+        return url
+    tls = folder / "tls"
+    environment = {**os.environ, "PYTHONPATH": _PYTHONPATH}
+    if not (tls / "ca.crt").exists():
+        command = [sys.executable, "-m", "fake_gitlab", "--make-tls", str(tls), "--san", address, "--san", "gitlab.lab"]
+        subprocess.run(command, env=environment, check=True)
+    seed = folder / "gitlab-seed.json"
+    if not seed.exists():
+        seed.write_text(json.dumps(_seed(), indent=2))
+        seed.chmod(0o600)
+    say(f"starting the fake GitLab at {url}")
+    with (folder / "gitlab.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "fake_gitlab", "--host", address, "--port", str(GITLAB_PORT),
+                "--cert", str(tls / "server.crt"), "--key", str(tls / "server.key"), "--seed", str(seed),
+            ],
+            env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    (folder / "gitlab.pid").write_text(str(process.pid))
+    _wait_for(f"{url}/", "the fake GitLab (its log is gitlab.log in the lab's folder)", tls / "ca.crt")
+    return url
+
+
+def api_token(folder: Path) -> str:
+    """Return the personal access token that the lab's playbooks use (scopes create_runner, manage_runner, read_api)."""
+    tokens: dict[str, str] = {
+        token["name"]: token["token"] for token in json.loads((folder / "gitlab-seed.json").read_text())["tokens"]
+    }
+    return tokens["ansible"]
+
+
+def stop_gitlab(folder: Path) -> None:
+    """End the fake GitLab of the lab in `folder`, if it runs."""
+    pid = _running(folder)
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+    (folder / "gitlab.pid").unlink(missing_ok=True)
+
+
+def _seed() -> dict[str, object]:
+    return {
+        "users": [{"id": 1, "username": "fleet", "admin": False}],
+        "tokens": [
+            {
+                "name": "ansible", "user": "fleet", "token": f"glpat-{secrets.token_urlsafe(15)}",
+                "scopes": ["create_runner", "manage_runner", "read_api"],
+            }
+        ],
+        "groups": [{"id": 7, "name": "pis", "owners": ["fleet"]}],
+        "projects": [{"id": PROJECT_ID, "name": "pis/firmware", "group": 7, "maintainers": ["fleet"]}],
+    }  # fmt: skip
+
+
+def _running(folder: Path) -> int:
+    try:
+        pid = int((folder / "gitlab.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+    command = run("ps", "-o", "args=", "-p", str(pid), check=False)
+    return pid if "fake_gitlab" in command else 0
+
+
+def _wait_for(url: str, what: str, ca: Path | None = None) -> None:
+    context = ssl.create_default_context(cafile=str(ca)) if ca else None
+    for _ in range(60):
+        try:
+            with urllib.request.urlopen(url, timeout=5, context=context):
+                return
+        except OSError as error:
+            last = error
+            time.sleep(0.5)
+    raise LabError(f"{what} does not answer at {url}: {last}")
