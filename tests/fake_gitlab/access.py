@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asks, and what GitLab lets them do: token scopes first, roles second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fake_gitlab import refusals
+from fake_gitlab.accounts import AccessToken, User
+from fake_gitlab.exchange import API, Call
+from fake_gitlab.namespaces import Group, Project, Role
+from fake_gitlab.runners import Runner
+from fake_gitlab.state import FakeGitLab
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user who has been let in. All questions about permissions are asked here."""
+
+    gitlab: FakeGitLab
+    user: User
+    is_admin: bool
+    """An administrator who may act as one with this token."""
+
+    def role_in(self, namespace: Group | Project) -> int:
+        """The highest role held there or above; 0 for none."""
+        group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
+        holders: list[Group | Project] = [namespace, *self.gitlab.ancestors(group_id)]
+        return max(holder.members.get(self.user.id, 0) for holder in holders)
+
+    def may_create(self, runner_type: str, owner: Group | Project | None) -> bool:
+        if self.is_admin:
+            return True
+        if owner is None:
+            return False
+        needed = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
+        group_id = owner.group_id if isinstance(owner, Project) else owner.id
+        allowed = owner.allow_runner_registration and all(
+            group.allow_runner_registration for group in self.gitlab.ancestors(group_id)
+        )
+        return allowed and self.role_in(owner) >= needed
+
+    def may_read(self, runner: Runner) -> bool:
+        if self.is_admin or self.user.auditor or runner.runner_type == "instance_type":
+            return True
+        return any(self.role_in(owner) >= Role.MAINTAINER for owner in self._owners(runner))
+
+    def may_update(self, runner: Runner) -> bool:
+        """Also what it takes to reset the token, to assign, and (if in one project only) to delete."""
+        if self.is_admin:
+            return True
+        needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
+        return any(self.role_in(owner) >= needed for owner in self._owners(runner))
+
+    def may_list_runners_of(self, namespace: Group | Project) -> bool:
+        if self.is_admin or self.user.auditor:
+            return True
+        return self.role_in(namespace) >= (Role.OWNER if isinstance(namespace, Group) else Role.MAINTAINER)
+
+    def may_see(self, namespace: Group | Project) -> bool:
+        return self.is_admin or self.user.auditor or self.role_in(namespace) > 0
+
+    def _owners(self, runner: Runner) -> list[Group | Project]:
+        groups = [self.gitlab.groups[runner.group_id]] if runner.group_id in self.gitlab.groups else []
+        return [*groups, *(self.gitlab.projects[id_] for id_ in runner.project_ids if id_ in self.gitlab.projects)]
+
+
+def authenticate(gitlab: FakeGitLab, call: Call) -> Caller:
+    """The user behind the token of a user API request. Raises the 401s, and the 403 for a token of too little scope."""
+    token = gitlab.access_tokens.get(_credential(call))
+    if token is None:
+        raise refusals.unauthorized()
+    user = gitlab.users[token.user_id]
+    call.user = user.username
+    if token.revoked:
+        raise refusals.invalid_token("Token was revoked. You have to re-authorize from the user.")
+    if token.expires_at is not None and token.expires_at <= gitlab.clock.now():
+        raise refusals.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
+    accepted = _accepted_scopes(call)
+    if not token.scopes.intersection(accepted):
+        raise refusals.insufficient_scope(accepted)
+    return Caller(gitlab, user, user.admin and _admin_mode(gitlab, token))
+
+
+def _admin_mode(gitlab: FakeGitLab, token: AccessToken) -> bool:
+    return not gitlab.settings.admin_mode or "admin_mode" in token.scopes
+
+
+def _credential(call: Call) -> str:
+    scheme, _, bearer = call.headers.get("authorization", "").partition(" ")
+    return (
+        call.headers.get("private-token")
+        or str(call.params.get("private_token") or "")
+        or (bearer.strip() if scheme.lower() == "bearer" else "")
+    )
+
+
+def _accepted_scopes(call: Call) -> list[str]:
+    """`manage_runner` opens only paths below /runners/ that name a runner, `create_runner` only the creation."""
+    scopes = ["api"]
+    if call.method in ("GET", "HEAD"):
+        scopes.append("read_api")
+    if call.path.startswith(f"{API}/runners/") and "id" in call.params:
+        scopes.append("manage_runner")
+    if call.path == f"{API}/user/runners" and call.method == "POST":
+        scopes.append("create_runner")
+    return scopes

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users and their access tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+SCOPES = ("api", "read_api", "create_runner", "manage_runner", "admin_mode", "read_user")
+
+
+@dataclass(frozen=True)
+class User:
+    id: int
+    username: str
+    admin: bool = False
+    auditor: bool = False
+
+
+@dataclass
+class AccessToken:
+    """A personal, group or project access token; for the API all that matters is whose it is and what it may."""
+
+    user_id: int
+    value: str = field(repr=False)
+    scopes: frozenset[str]
+    expires_at: datetime | None = None
+    revoked: bool = False

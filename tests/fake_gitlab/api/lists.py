@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lists of runners, and assigning project runners to further projects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fake_gitlab import refusals, views
+from fake_gitlab.access import Caller, authenticate
+from fake_gitlab.api.single_runner import require
+from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.namespaces import Group, Project, Role
+from fake_gitlab.pagination import paginate
+from fake_gitlab.params import Param, boolean, integer, read, strings
+from fake_gitlab.preconditions import require_unmodified
+from fake_gitlab.runners import RUNNER_TYPES, Runner
+from fake_gitlab.state import FakeGitLab
+from fake_gitlab.status import matches
+
+_STATUSES = ("active", "paused", "online", "offline", "never_contacted", "stale")
+_SCOPES = ("specific", "shared", *_STATUSES)
+_FILTERS = (
+    Param("type", values=RUNNER_TYPES),
+    Param("paused", boolean),
+    Param("status", values=_STATUSES),
+    Param("tag_list", strings),
+    Param("version_prefix"),
+)
+
+
+def mine(gitlab: FakeGitLab, call: Call) -> Reply:
+    """The runners that the caller can administer; instance runners belong to nobody in this sense."""
+    caller = authenticate(gitlab, call)
+    owned = (
+        runner
+        for runner in gitlab.runners.values()
+        if runner.runner_type != "instance_type" and _administers(caller, runner)
+    )
+    return _listing(gitlab, call, owned, scopes=_STATUSES)
+
+
+def everyones(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller = authenticate(gitlab, call)
+    if not (caller.is_admin or caller.user.auditor):
+        raise refusals.forbidden()
+    return _listing(gitlab, call, gitlab.runners.values(), scopes=_SCOPES)
+
+
+def of_project(gitlab: FakeGitLab, call: Call) -> Reply:
+    """The project's own, those of the groups above it, and the instance's."""
+    _, project = _project(gitlab, call)
+    groups = {group.id for group in gitlab.ancestors(project.group_id)}
+    usable = (
+        runner
+        for runner in gitlab.runners.values()
+        if runner.runner_type == "instance_type" or runner.group_id in groups or project.id in runner.project_ids
+    )
+    return _listing(gitlab, call, usable, scopes=_SCOPES)
+
+
+def of_group(gitlab: FakeGitLab, call: Call) -> Reply:
+    """The group's own, those of the groups above it, and the instance's; not those of its projects."""
+    caller = authenticate(gitlab, call)
+    group = gitlab.find_group(call.params["id"])
+    if group is None or not caller.may_see(group):
+        raise refusals.not_found("Group")
+    if not caller.may_list_runners_of(group):
+        raise refusals.forbidden()
+    groups = {ancestor.id for ancestor in gitlab.ancestors(group.id)}
+    usable = (
+        runner
+        for runner in gitlab.runners.values()
+        if runner.runner_type == "instance_type" or runner.group_id in groups
+    )
+    return _listing(gitlab, call, usable, scopes=())
+
+
+def assign(gitlab: FakeGitLab, call: Call) -> Reply:
+    """Not idempotent: a second time is a 400."""
+    caller, project = _project(gitlab, call)
+    runner = _runner(gitlab, call)
+    if runner.runner_type == "group_type":
+        raise refusals.forbidden("Runner is a group runner")
+    if runner.runner_type == "instance_type" and caller.is_admin:
+        raise refusals.server_error()
+    if runner.locked and not caller.is_admin:
+        raise refusals.forbidden("Runner is locked")
+    require(caller.may_update(runner))
+    if project.id in runner.project_ids:
+        raise refusals.bad_request("Runner is already assigned to the project", reason="runner_already_assigned")
+    runner.project_ids.append(project.id)
+    return Reply(201, views.runner_in_list(gitlab, runner))
+
+
+def unassign(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller, project = _project(gitlab, call)
+    runner = _runner(gitlab, call)
+    if project.id not in runner.project_ids:
+        raise refusals.not_found("Runner")
+    require_unmodified(call, runner.updated_at)
+    if runner.locked and not caller.is_admin:
+        raise refusals.forbidden("Runner is locked")
+    if project.id == runner.project_ids[0]:
+        raise refusals.forbidden("You cannot unassign a runner from the owner project. Delete the runner instead")
+    runner.project_ids.remove(project.id)
+    return Reply(204)
+
+
+def _project(gitlab: FakeGitLab, call: Call) -> tuple[Caller, Project]:
+    caller = authenticate(gitlab, call)
+    project = gitlab.find_project(call.params["id"])
+    if project is None or not caller.may_see(project):
+        raise refusals.not_found("Project")
+    if not caller.may_list_runners_of(project):
+        raise refusals.forbidden()
+    return caller, project
+
+
+def _runner(gitlab: FakeGitLab, call: Call) -> Runner:
+    asked = read(call.params, [Param("runner_id", integer, required=True)])
+    call.about(asked["runner_id"])
+    runner = gitlab.runners.get(asked["runner_id"])
+    if runner is None:
+        raise refusals.not_found("Runner")
+    return runner
+
+
+def _administers(caller: Caller, runner: Runner) -> bool:
+    owners: list[Group | Project] = [*caller.gitlab.owning_groups(runner)]
+    if runner.runner_type == "group_type":
+        return any(caller.role_in(group) >= Role.OWNER for group in owners)
+    projects = [caller.gitlab.projects[id_] for id_ in runner.project_ids if id_ in caller.gitlab.projects]
+    return any(caller.role_in(project) >= Role.MAINTAINER for project in projects)
+
+
+def _listing(gitlab: FakeGitLab, call: Call, runners: Iterable[Runner], *, scopes: tuple[str, ...]) -> Reply:
+    asked = read(call.params, [*_FILTERS, *([Param("scope", values=_SCOPES)] if scopes else [])])
+    prefix = asked.get("version_prefix")
+    if prefix is not None and not re.match(r"[\d+.]+", prefix):
+        raise refusals.bad_schema(["version_prefix is invalid"])
+    if asked.get("scope") and asked["scope"] not in scopes:
+        raise refusals.bad_scope()
+    chosen = sorted((runner for runner in runners if _passes(gitlab, runner, asked)), key=lambda runner: runner.id)
+    return paginate(call, chosen, lambda runner: views.runner_in_list(gitlab, runner))
+
+
+def _passes(gitlab: FakeGitLab, runner: Runner, asked: dict[str, Any]) -> bool:
+    now = gitlab.clock.now()
+    type_, status, scope = asked.get("type"), asked.get("status"), asked.get("scope")
+    return (
+        (not type_ or runner.runner_type == type_)
+        and (not status or matches(runner, status, now))
+        and (not scope or _in_scope(gitlab, runner, scope))
+        and (asked.get("paused") is None or runner.paused == asked["paused"])
+        and set(asked.get("tag_list") or ()) <= set(runner.tag_list)
+        and _has_version(runner, asked.get("version_prefix"))
+    )
+
+
+def _in_scope(gitlab: FakeGitLab, runner: Runner, scope: str) -> bool:
+    if scope in ("specific", "shared"):
+        return (runner.runner_type == "instance_type") == (scope == "shared")
+    return matches(runner, scope, gitlab.clock.now())
+
+
+def _has_version(runner: Runner, prefix: str | None) -> bool:
+    """Whole components only: `1` and `1.` are major version 1, not 10 to 19."""
+    if not prefix:
+        return True
+    wanted = prefix.rstrip(".").split(".")
+    return any(
+        manager.version is not None and manager.version.split(".")[: len(wanted)] == wanted
+        for manager in runner.managers.values()
+    )
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/runners", mine, "user"),
+    Endpoint("GET", "/runners/all", everyones, "user"),
+    Endpoint("GET", "/projects/{id}/runners", of_project, "user"),
+    Endpoint("POST", "/projects/{id}/runners", assign, "user"),
+    Endpoint("DELETE", "/projects/{id}/runners/{runner_id}", unassign, "user"),
+    Endpoint("GET", "/groups/{id}/runners", of_group, "user"),
+)

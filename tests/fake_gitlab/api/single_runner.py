@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One runner by its id: read, update, delete, reset its token, list its managers and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fake_gitlab import refusals, views
+from fake_gitlab.access import Caller, authenticate
+from fake_gitlab.api.attributes import ACTIVE, ATTRIBUTES
+from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.params import Param, boolean, integer, read
+from fake_gitlab.preconditions import require_unmodified
+from fake_gitlab.runners import EDITABLE, Runner, problems
+from fake_gitlab.state import FakeGitLab
+
+
+def show(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller, asked, runner = enter(gitlab, call, [Param("include_projects", boolean)])
+    require(caller.may_read(runner))
+    return Reply(200, views.runner_details(caller, runner, include_projects=asked.get("include_projects") is not False))
+
+
+def update(gitlab: FakeGitLab, call: Call) -> Reply:
+    """Only what is sent changes; a list of tags replaces the old one, and may be empty."""
+    caller, wanted, runner = enter(
+        gitlab,
+        call,
+        [ACTIVE, *ATTRIBUTES],
+        exclusive=[("active", "paused")],
+        at_least_one=[EDITABLE[0], "active", *EDITABLE[1:]],
+    )
+    require(caller.may_update(runner))
+    if "active" in wanted:
+        wanted["paused"] = not wanted.pop("active")
+    found = problems({"tag_list": runner.tag_list, "run_untagged": runner.run_untagged, **wanted})
+    if found:
+        raise refusals.invalid_model(found)
+    gitlab.edit_runner(runner.id, **wanted)
+    return Reply(200, views.runner_details(caller, runner))
+
+
+def delete(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller, _, runner = enter(gitlab, call)
+    if not caller.is_admin and len(runner.project_ids) > 1:
+        raise refusals.forbidden("Runner associated with more than one project")
+    require(caller.may_update(runner))
+    require_unmodified(call, runner.updated_at)
+    gitlab.delete_runner(runner.id)
+    return Reply(204)
+
+
+def managers(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller, _, runner = enter(gitlab, call)
+    require(caller.may_read(runner))
+    return Reply(200, [views.manager(gitlab, runner, manager) for manager in runner.managers.values()])
+
+
+def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
+    caller, _, runner = enter(gitlab, call)
+    require(caller.may_update(runner))
+    token = gitlab.reset_runner_token(runner.id)
+    return Reply(201, views.fresh_token(token, runner.token_expires_at))
+
+
+def enter(
+    gitlab: FakeGitLab, call: Call, declared: Sequence[Param] = (), **rules: Sequence[Any]
+) -> tuple[Caller, dict[str, Any], Runner]:
+    """Let the caller in, read the parameters, find the runner: the order in which GitLab refuses."""
+    caller = authenticate(gitlab, call)
+    given = read(call.params, [Param("id", integer, required=True), *declared], **rules)
+    runner = gitlab.runners.get(given["id"])
+    call.about(given.pop("id"))
+    if runner is None:
+        raise refusals.not_found("Runner")
+    return caller, given, runner
+
+
+def require(permitted: bool) -> None:
+    if not permitted:
+        raise refusals.forbidden("No access granted")
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/runners/{id}", show, "user"),
+    Endpoint("PUT", "/runners/{id}", update, "user"),
+    Endpoint("DELETE", "/runners/{id}", delete, "user"),
+    Endpoint("GET", "/runners/{id}/managers", managers, "user"),
+    Endpoint("POST", "/runners/{id}/reset_authentication_token", reset_token, "user"),
+)

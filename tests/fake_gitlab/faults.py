@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Outages on order: what stands between a client and GitLab, or GitLab itself, misbehaves at a chosen request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from fake_gitlab.exchange import Call, Reply
+
+
+def _page(title: str, text: str) -> str:
+    return (
+        f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>\n"
+    )
+
+
+REPLIES: dict[str, Reply] = {
+    "unauthorized": Reply(401, {"message": "401 Unauthorized"}),
+    "forbidden": Reply(403, {"message": "403 Forbidden"}),
+    "proxy_forbidden": Reply(403, _page("Access denied", "The proxy's policy does not allow this address.")),
+    "not_found_page": Reply(404, _page("404", "The page could not be found.")),
+    "gone": Reply(410, {"message": "410 Gone - runner registration disallowed"}),
+    "unprocessable": Reply(422, {"message": "422 Unprocessable Entity - Runner is orphaned"}),
+    "too_many_requests": Reply(
+        429,
+        {"message": {"error": "This endpoint has been requested too many times. Try again later."}},
+        {"Retry-After": "1"},
+    ),
+    "server_error": Reply(500, {"message": "500 Internal Server Error"}),
+    "bad_gateway": Reply(502, _page("502", "GitLab is not responding.")),
+    "unavailable": Reply(503, _page("503", "GitLab is being deployed."), {"Retry-After": "1"}),
+    "captive_portal": Reply(200, _page("Welcome", "Accept the terms of use to go online.")),
+    "empty": Reply(200, ""),
+    "truncated_json": Reply(200, '{"id": 1, "tok', {"Content-Type": "application/json"}),
+}
+"""Replies by name; `Fault` takes a name or a reply."""
+
+
+@dataclass
+class Fault:
+    """Misbehaviour for the requests that match.
+
+    `path` is a shell pattern on the path below `/api/v4`. The fault begins with the `nth` matching request after it
+    was set and lasts for `times` of them (None: for good). With `after` the request is carried out first and only then
+    the reply is lost (`cut`), replaced (`reply`) or held back (`delay`, seconds); without, GitLab never sees a request
+    that is cut or answered by the fault, and sees a merely delayed one late.
+    """
+
+    method: str = "*"
+    path: str = "*"
+    reply: Reply | str | None = None
+    cut: bool = False
+    delay: float = 0.0
+    after: bool = False
+    nth: int = 1
+    times: int | None = 1
+    seen: int = field(default=0, init=False)
+    """How many requests have matched so far."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reply, str):
+            self.reply = REPLIES[self.reply]
+
+    def strikes(self, method: str, path: str) -> bool:
+        """Count a request; True when the fault applies to it."""
+        if not (fnmatchcase(method, self.method) and fnmatchcase(path, self.path)):
+            return False
+        self.seen += 1
+        return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
+
+
+class Faults:
+    """The faults that are set; the first that strikes wins, and every one counts."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        self._faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        self._faults.clear()
+
+    def strike(self, call: Call, path: str) -> Fault | None:
+        """The fault for this request; `path` is the one below `/api/v4`."""
+        if not self._faults:
+            return None
+        struck = [fault for fault in self._faults if fault.strikes(call.method, path)]
+        return struck[0] if struck else None

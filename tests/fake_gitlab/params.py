@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading parameters as GitLab's API framework does: coerce, check, and report every problem in one `error` text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fake_gitlab import refusals
+
+_TRUE = {True, "1", "true", "TRUE", "True", "t", "T", "on", "ON", "yes", "y"}
+_FALSE = {False, "0", "false", "FALSE", "False", "f", "F", "off", "OFF", "no", "n"}
+
+
+def boolean(value: Any) -> bool | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, (bool, int, str)):
+        if value in _TRUE:
+            return True
+        if value in _FALSE:
+            return False
+    raise ValueError
+
+
+def integer(value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError
+    return int(value)
+
+
+def string(value: Any) -> str | None:
+    if isinstance(value, (dict, list)):
+        raise ValueError
+    return None if value is None else str(value)
+
+
+def strings(value: Any) -> list[str]:
+    """A list, or a text with commas; every member may hold commas itself, since a tag cannot."""
+    if value is None:
+        return []
+    if not isinstance(value, (str, list)):
+        raise ValueError
+    members = value if isinstance(value, list) else [value]
+    return [part.strip() for member in members for part in str(member).split(",") if part.strip()]
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise ValueError
+
+
+@dataclass(frozen=True)
+class Param:
+    """One declared parameter. `values` closes the set of its values."""
+
+    name: str
+    coerce: Callable[[Any], Any] = string
+    required: bool = False
+    values: tuple[str, ...] = ()
+
+
+def read(
+    given: Mapping[str, Any],
+    declared: Sequence[Param],
+    *,
+    exclusive: Sequence[tuple[str, ...]] = (),
+    at_least_one: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The declared parameters that were given, coerced; anything undeclared is dropped. Raises a 400 refusal."""
+    problems: list[str] = []
+    result: dict[str, Any] = {}
+    for param in declared:
+        if param.name not in given:
+            if param.required:
+                problems.append(f"{param.name} is missing")
+                if param.values:
+                    problems.append(f"{param.name} does not have a valid value")
+            continue
+        try:
+            value = param.coerce(given[param.name])
+        except ValueError:
+            problems.append(f"{param.name} is invalid")
+            continue
+        if param.values and value not in (None, *param.values):
+            problems.append(f"{param.name} does not have a valid value")
+        result[param.name] = value
+    for names in exclusive:
+        if sum(name in given for name in names) > 1:
+            problems.append(f"{', '.join(names)} are mutually exclusive")
+    if at_least_one and not any(name in given for name in at_least_one):
+        problems.append(f"{', '.join(at_least_one)} are missing, at least one parameter must be provided")
+    if problems:
+        raise refusals.bad_schema(problems)
+    return result
+
+
+def present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What creating keeps: an empty text or list counts as not sent, an explicit `false` counts as sent."""
+    return {name: value for name, value in values.items() if value not in (None, "", []) and not _blank(value)}
+
+
+def _blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runners, their managers (the machines), and what GitLab refuses to store of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+RUNNER_TYPES = ("instance_type", "group_type", "project_type")
+ACCESS_LEVELS = ("not_protected", "ref_protected")
+EDITABLE = (
+    "description",
+    "paused",
+    "tag_list",
+    "run_untagged",
+    "locked",
+    "access_level",
+    "maximum_timeout",
+    "maintenance_note",
+)
+VERSION_FIELDS = ("version", "revision", "platform", "architecture", "executor")
+LEGACY_SYSTEM_ID = "<legacy>"
+
+# GitLab keeps times of contact in a cache and writes them to the database at a random age of 40 to 55 minutes.
+# Replies show the cached time; status filters and the choice of the latest manager look into the database.
+PERSIST_AFTER = timedelta(minutes=45)
+
+
+@dataclass
+class Manager:
+    """One process of GitLab Runner that uses the runner's token, told apart by its system id."""
+
+    id: int
+    system_id: str
+    created_at: datetime
+    contacted_at: datetime
+    stored_contact: datetime
+    ip_address: str | None = None
+    version: str | None = None
+    revision: str | None = None
+    platform: str | None = None
+    architecture: str | None = None
+    executor: str | None = None
+
+    def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any]) -> None:
+        self.contacted_at, self.ip_address = now, ip_address
+        for name in VERSION_FIELDS:
+            if info.get(name):
+                setattr(self, name, str(info[name]))
+        if now - self.stored_contact >= PERSIST_AFTER:
+            self.stored_contact = now
+
+
+@dataclass
+class Runner:
+    id: int
+    runner_type: str
+    token: str = field(repr=False)
+    created_at: datetime
+    updated_at: datetime
+    group_id: int | None = None
+    project_ids: list[int] = field(default_factory=list)
+    """The first is the owner; the others were assigned later."""
+    description: str | None = None
+    maintenance_note: str | None = None
+    paused: bool = False
+    locked: bool = False
+    run_untagged: bool = True
+    tag_list: list[str] = field(default_factory=list)
+    access_level: str = "not_protected"
+    maximum_timeout: int | None = None
+    created_by: int | None = None
+    registered: bool = False
+    """Made with a registration token, not by a user; its tokens look different."""
+    finished: bool = False
+    """GitLab's `creation_state`: false until the first request for a job; till then the page says never contacted."""
+    token_expires_at: datetime | None = None
+    contacted_at: datetime | None = None
+    stored_contact: datetime | None = None
+    managers: dict[str, Manager] = field(default_factory=dict)
+
+    def heartbeat(self, now: datetime) -> None:
+        self.contacted_at = now
+        if self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER:
+            self.stored_contact = now
+
+    @property
+    def latest_manager(self) -> Manager | None:
+        return max(self.managers.values(), key=lambda manager: manager.stored_contact, default=None)
+
+    def token_expired(self, now: datetime) -> bool:
+        return self.token_expires_at is not None and self.token_expires_at <= now
+
+
+def assign(runner: Runner, values: Mapping[str, Any]) -> None:
+    """Set attributes that have passed `problems`. Tags come back in an order of the database's own, without doubles."""
+    for name, value in values.items():
+        setattr(runner, name, sorted(set(value)) if name == "tag_list" else value)
+
+
+def problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`."""
+    found: dict[str, list[str]] = {}
+    for name in ("description", "maintenance_note"):
+        if len(values.get(name) or "") > 1024:
+            found[name] = ["is too long (maximum is 1024 characters)"]
+    timeout = values.get("maximum_timeout")
+    if timeout is not None and timeout < 600:
+        found["maximum_timeout"] = ["needs to be at least 10 minutes"]
+    tags = values.get("tag_list") or []
+    if len(set(tags)) > 50:
+        found["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
+    if not tags and values.get("run_untagged") is False:
+        found["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
+    return found
+
+
+def sentence(found: Mapping[str, list[str]]) -> str:
+    """The same problems as one text, as the services join them."""
+    texts = [
+        text if name == "base" else f"{name.replace('_', ' ').capitalize()} {text}"
+        for name, several in found.items()
+        for text in several
+    ]
+    if len(texts) < 3:
+        return " and ".join(texts)
+    return f"{', '.join(texts[:-1])}, and {texts[-1]}"

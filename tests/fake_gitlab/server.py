@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The web application on a port of this machine, in a thread or in the foreground."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from fake_gitlab.app import application
+from fake_gitlab.state import FakeGitLab
+from fake_gitlab.tls import TLSFiles
+from fake_gitlab.transport import CuttableProtocol
+
+
+@dataclass(frozen=True)
+class Server:
+    gitlab: FakeGitLab
+    url: str
+    """Without a trailing slash; its host is 127.0.0.1."""
+    ca_path: str | None
+    """The CA that signed the server's certificate; None without TLS."""
+
+
+@contextmanager
+def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
+    """Serve `gitlab` on a free port from a thread of its own, for as long as the block lasts."""
+    listener = socket.create_server((host, 0))
+    server = uvicorn.Server(configuration(gitlab, tls))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-gitlab", daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start; its reason is on stderr")
+        time.sleep(0.001)
+    scheme = "https" if tls else "http"
+    try:
+        yield Server(gitlab, f"{scheme}://{host}:{listener.getsockname()[1]}", tls.ca if tls else None)
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
+        listener.close()
+
+
+def configuration(gitlab: FakeGitLab, tls: TLSFiles | None, *, access_log: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(gitlab),
+        http=CuttableProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="info" if access_log else "warning",
+        access_log=access_log,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )

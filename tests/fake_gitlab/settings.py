@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The instance's settings, as an administrator would find them in the admin area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fake_gitlab.tokens import TokenStyle
+
+
+@dataclass
+class Settings:
+    """Defaults are those of a fresh GitLab 19."""
+
+    version: str = "19.4.0"
+    allow_registration_tokens: bool = False
+    registration_token: str = field(default="", repr=False)
+    admin_mode: bool = False
+    """With it, an administrator's token has an administrator's power only if it carries the scope `admin_mode`."""
+    token_style: TokenStyle = "infixed"
+    token_lifetime: float | None = None
+    """Seconds after which runner tokens expire; the shortest of the instance's and the owning groups' wins."""
+    runner_limit: int = 1000
+    """Runners that a group or a project may have, counting those made or heard from within seven days."""
+    migrations_running: bool = False
+    trace_update_interval: int = 3
+    """Seconds between trace updates that the server asks of the runner program."""

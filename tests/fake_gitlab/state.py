@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that this GitLab knows, and what people do to it other than through the API."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from fake_gitlab import tokens
+from fake_gitlab.accounts import SCOPES, AccessToken, User
+from fake_gitlab.clock import Clock
+from fake_gitlab.faults import Faults
+from fake_gitlab.jobs import Job
+from fake_gitlab.journal import Entry, Journal
+from fake_gitlab.namespaces import Group, Project, Role
+from fake_gitlab.runners import RUNNER_TYPES, Manager, Runner, assign
+from fake_gitlab.settings import Settings
+
+Hook = Callable[[Entry], None]
+
+
+class FakeGitLab:
+    """The state, free of any web framework. Hold `lock` for several steps that no request may come between.
+
+    `before_request` is called when a request has come in, `after_commit` when it has been carried out and before the
+    reply leaves. Both run in the server's thread and hold up all other requests.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock()
+        self.journal = Journal()
+        self.faults = Faults()
+        self.before_request: Hook | None = None
+        self.after_commit: Hook | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """An empty, fault-free instance again, with the machine's time and without hooks."""
+        with self.lock:
+            self.before_request = self.after_commit = None
+            self.clock.reset()
+            self.faults.clear()
+            self.journal.clear()
+            self.settings = Settings(registration_token=tokens.registration_token())
+            self.users: dict[int, User] = {}
+            self.access_tokens: dict[str, AccessToken] = {}
+            self.groups: dict[int, Group] = {}
+            self.projects: dict[int, Project] = {}
+            self.runners: dict[int, Runner] = {}
+            self.jobs: dict[int, Job] = {}
+            self._ids = {kind: itertools.count(1) for kind in ("user", "group", "project", "runner", "manager", "job")}
+
+    # People, groups and projects
+
+    def add_user(self, username: str, *, admin: bool = False, auditor: bool = False) -> User:
+        user = User(self._next_id("user"), username, admin, auditor)
+        self.users[user.id] = user
+        return user
+
+    def add_token(
+        self, user: User, scopes: Iterable[str] = ("api",), *, value: str = "", lifetime: float | None = None
+    ) -> str:
+        """A personal access token of the user; `lifetime` in seconds. Returns its text."""
+        unknown = set(scopes) - set(SCOPES)
+        if unknown:
+            raise ValueError(f"unknown scopes: {', '.join(sorted(unknown))}")
+        expires_at = None if lifetime is None else self.clock.now() + timedelta(seconds=lifetime)
+        token = AccessToken(user.id, value or tokens.personal_access_token(), frozenset(scopes), expires_at)
+        self.access_tokens[token.value] = token
+        return token.value
+
+    def add_group(
+        self,
+        path: str,
+        *,
+        parent: Group | None = None,
+        members: Mapping[User, Role] | None = None,
+        group_id: int | None = None,
+    ) -> Group:
+        group = Group(group_id or self._next_id("group"), path, parent.id if parent else None)
+        group.members = {user.id: role for user, role in (members or {}).items()}
+        group.registration_token = tokens.registration_token()
+        self.groups[group.id] = group
+        return group
+
+    def add_project(
+        self,
+        path: str,
+        *,
+        group: Group | None = None,
+        members: Mapping[User, Role] | None = None,
+        project_id: int | None = None,
+    ) -> Project:
+        """A project, in a group or (None) in somebody's own namespace."""
+        project = Project(project_id or self._next_id("project"), path, group.id if group else None)
+        project.members = {user.id: role for user, role in (members or {}).items()}
+        project.registration_token = tokens.registration_token()
+        self.projects[project.id] = project
+        return project
+
+    def ancestors(self, group_id: int | None) -> Iterator[Group]:
+        """The group and those above it."""
+        while group_id is not None and (group := self.groups.get(group_id)):
+            yield group
+            group_id = group.parent_id
+
+    def namespaces(self) -> Iterator[Group | Project]:
+        yield from self.groups.values()
+        yield from self.projects.values()
+
+    def find_group(self, reference: object) -> Group | None:
+        """By id, or by path."""
+        return next((found for found in self.groups.values() if str(reference) in (str(found.id), found.path)), None)
+
+    def find_project(self, reference: object) -> Project | None:
+        """By id, or by path with its namespace."""
+        return next((found for found in self.projects.values() if str(reference) in (str(found.id), found.path)), None)
+
+    # Runners
+
+    def create_runner(
+        self,
+        runner_type: str,
+        *,
+        owner: Group | Project | None = None,
+        created_by: int | None = None,
+        registered: bool = False,
+        **attributes: Any,
+    ) -> Runner:
+        """A new runner, as the web page or the API makes it; `registered` says that a registration token was used."""
+        if runner_type not in RUNNER_TYPES:
+            raise ValueError(f"no such runner type: {runner_type}")
+        now = self.clock.now()
+        runner = Runner(
+            self._next_id("runner"),
+            runner_type,
+            token="",
+            created_at=now,
+            updated_at=now,
+            group_id=owner.id if isinstance(owner, Group) else None,
+            project_ids=[owner.id] if isinstance(owner, Project) else [],
+            created_by=created_by,
+            registered=registered,
+            finished=registered,
+        )
+        assign(runner, attributes)
+        self._issue_token(runner)
+        self.runners[runner.id] = runner
+        return runner
+
+    def edit_runner(self, runner_id: int, **attributes: Any) -> Runner:
+        runner = self.runners[runner_id]
+        assign(runner, attributes)
+        runner.updated_at = self.clock.now()
+        return runner
+
+    def reset_runner_token(self, runner_id: int) -> str:
+        """A new token; the old one is void from now on."""
+        runner = self.runners[runner_id]
+        self._issue_token(runner)
+        runner.updated_at = self.clock.now()
+        return runner.token
+
+    def delete_runner(self, runner_id: int) -> None:
+        del self.runners[runner_id]
+
+    def duplicate_runner(self, runner_id: int) -> Runner:
+        """A second runner with the same attributes, as a person makes who fills in the form twice."""
+        first = self.runners[runner_id]
+        second = self.create_runner(first.runner_type, created_by=first.created_by)
+        second.group_id, second.project_ids = first.group_id, list(first.project_ids)
+        return self.edit_runner(
+            second.id,
+            description=first.description,
+            maintenance_note=first.maintenance_note,
+            paused=first.paused,
+            locked=first.locked,
+            run_untagged=first.run_untagged,
+            tag_list=first.tag_list,
+            access_level=first.access_level,
+            maximum_timeout=first.maximum_timeout,
+        )
+
+    def heartbeat(self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any]) -> Manager:
+        """What every contact of a runner does: touch it, and make or touch the manager of that system id."""
+        now = self.clock.now()
+        runner.heartbeat(now)
+        manager = runner.managers.get(system_id)
+        if manager is None:
+            manager = Manager(self._next_id("manager"), system_id, now, now, now)
+            runner.managers[system_id] = manager
+        manager.heartbeat(now, ip_address, info)
+        return manager
+
+    def runner_by_token(self, token: str) -> Runner | None:
+        """The runner whose token this is; an expired token is nobody's."""
+        now = self.clock.now()
+        for runner in self.runners.values():
+            if runner.token == token:
+                return None if runner.token_expired(now) else runner
+        return None
+
+    def is_orphaned(self, runner: Runner) -> bool:
+        """Whether the group or project that owned it is gone."""
+        if runner.runner_type == "group_type":
+            return runner.group_id not in self.groups
+        return runner.runner_type == "project_type" and runner.project_ids[0] not in self.projects
+
+    def is_busy(self, runner: Runner, system_id: str | None = None) -> bool:
+        """Whether the runner (or one of its managers) has a job running."""
+        return any(
+            job.is_running and job.runner_id == runner.id and system_id in (None, job.system_id)
+            for job in self.jobs.values()
+        )
+
+    def owning_groups(self, runner: Runner) -> Iterator[Group]:
+        """The group that owns the runner, or the one its project is in, and those above."""
+        if runner.project_ids and (project := self.projects.get(runner.project_ids[0])):
+            return self.ancestors(project.group_id)
+        return self.ancestors(runner.group_id)
+
+    def _issue_token(self, runner: Runner) -> None:
+        if runner.registered:
+            runner.token = tokens.registered_runner_token(runner.runner_type)
+        else:
+            runner.token = tokens.runner_token(self.settings.token_style, runner.runner_type)
+        lifetimes = [self.settings.token_lifetime, *(group.token_lifetime for group in self.owning_groups(runner))]
+        limits = [seconds for seconds in lifetimes if seconds is not None]
+        runner.token_expires_at = self.clock.now() + timedelta(seconds=min(limits)) if limits else None
+
+    def _next_id(self, kind: str) -> int:
+        return next(self._ids[kind])

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tokens in the shapes that GitLab has issued over the years."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Literal
+
+TokenStyle = Literal["infixed", "classic", "routable", "prefixed"]
+
+_INFIX = {"instance_type": "t1_", "group_type": "t2_", "project_type": "t3_"}
+
+
+def runner_token(style: TokenStyle, runner_type: str) -> str:
+    """An authentication token of a runner made by a user; `routable` ones hold dots, `prefixed` ones start oddly."""
+    if style == "classic":
+        return f"glrt-{_random()}"
+    if style == "routable" and runner_type != "instance_type":
+        payload = base64.urlsafe_b64encode(secrets.token_bytes(24)).decode().rstrip("=")
+        return f"glrt-{payload}.0{secrets.choice('123456789')}.{secrets.token_hex(4)[:7]}"
+    token = f"glrt-{_INFIX[runner_type]}{_random()}"
+    return f"acme-{token}" if style == "prefixed" else token
+
+
+def registered_runner_token(runner_type: str) -> str:
+    """An authentication token of a runner registered with a registration token."""
+    return f"glrtr-{_INFIX[runner_type]}{_random()}"
+
+
+def registration_token() -> str:
+    return f"GR1348941{_random()}"
+
+
+def personal_access_token() -> str:
+    return f"glpat-{_random()}"
+
+
+def job_token() -> str:
+    return f"glcbt-64_{_random()}"
+
+
+def _random() -> str:
+    return secrets.token_urlsafe(15)

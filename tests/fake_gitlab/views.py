@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API shows of things: lists show less than details, and no view ever shows a token again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fake_gitlab.access import Caller
+from fake_gitlab.clock import iso
+from fake_gitlab.namespaces import Group, Project
+from fake_gitlab.runners import Manager, Runner
+from fake_gitlab.state import FakeGitLab
+from fake_gitlab.status import manager_status, recent, rest_status
+
+
+def registration(runner: Runner) -> dict[str, Any]:
+    return {"id": runner.id, "token": runner.token, "token_expires_at": iso(runner.token_expires_at)}
+
+
+def fresh_token(token: str, expires_at: datetime | None) -> dict[str, Any]:
+    return {"token": token, "token_expires_at": iso(expires_at)}
+
+
+def runner_in_list(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
+    """No tags, no note, no version, no time of contact: those take a request for the single runner."""
+    now = gitlab.clock.now()
+    creator = gitlab.users.get(runner.created_by or 0)
+    return {
+        "id": runner.id,
+        "description": runner.description,
+        "ip_address": None,
+        "active": not runner.paused,
+        "paused": runner.paused,
+        "is_shared": runner.runner_type == "instance_type",
+        "runner_type": runner.runner_type,
+        "name": None,
+        "online": recent(runner.contacted_at, now),
+        "created_by": {"id": creator.id, "username": creator.username} if creator else None,
+        "created_at": iso(runner.created_at),
+        "status": rest_status(runner, now),
+        "job_execution_status": "active" if gitlab.is_busy(runner) else "idle",
+    }
+
+
+def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = True) -> dict[str, Any]:
+    gitlab, latest = caller.gitlab, runner.latest_manager
+    details = {
+        **runner_in_list(gitlab, runner),
+        "tag_list": list(runner.tag_list),
+        "run_untagged": runner.run_untagged,
+        "locked": runner.locked,
+        "maximum_timeout": runner.maximum_timeout,
+        "access_level": runner.access_level,
+        "version": latest and latest.version,
+        "revision": latest and latest.revision,
+        "platform": latest and latest.platform,
+        "architecture": latest and latest.architecture,
+        "contacted_at": iso(runner.contacted_at),
+        "maintenance_note": runner.maintenance_note if caller.may_update(runner) else None,
+    }
+    if include_projects:
+        projects = [gitlab.projects[id_] for id_ in runner.project_ids if id_ in gitlab.projects]
+        details["projects"] = [project_in_brief(project) for project in projects if caller.may_see(project)]
+    groups = [gitlab.groups[runner.group_id]] if runner.group_id in gitlab.groups else []
+    details["groups"] = [group_in_brief(group) for group in groups if caller.may_see(group)]
+    return details
+
+
+def manager(gitlab: FakeGitLab, runner: Runner, shown: Manager) -> dict[str, Any]:
+    return {
+        "id": shown.id,
+        "system_id": shown.system_id,
+        "version": shown.version,
+        "revision": shown.revision,
+        "platform": shown.platform,
+        "architecture": shown.architecture,
+        "created_at": iso(shown.created_at),
+        "contacted_at": iso(shown.contacted_at),
+        "ip_address": shown.ip_address,
+        "status": manager_status(shown, gitlab.clock.now()),
+        "job_execution_status": "active" if gitlab.is_busy(runner, shown.system_id) else "idle",
+    }
+
+
+def project_in_brief(project: Project) -> dict[str, Any]:
+    name = project.path.rpartition("/")[2]
+    return {"id": project.id, "name": name, "path": name, "path_with_namespace": project.path}
+
+
+def group_in_brief(group: Group) -> dict[str, Any]:
+    return {"id": group.id, "name": group.path.rpartition("/")[2], "web_url": f"/groups/{group.path}"}
