@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of the stand-in: the part of `gitlab-runner`'s that the collection and its tests use."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner_standin import REVISION, VERSION, config, system_id
+from runner_standin.config import Config, ConfigError
+from runner_standin.gitlab import Client, Unreachable, architecture
+from runner_standin.process import Fatal, Process, install
+
+_LOG = logging.getLogger("gitlab-runner")
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if options.debug else logging.INFO, format="%(message)s")
+    try:
+        return options.command(options)
+    except (ConfigError, Fatal) as error:
+        _LOG.critical("FATAL: %s", error)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    _LOG.info("Starting multi-runner from %s... pid=%d revision=%s", options.config, os.getpid(), REVISION)
+    process = Process(options.config, options.working_directory, options.user)
+    install(process)
+    return process.run()
+
+
+def _verify(options: argparse.Namespace) -> int:
+    loaded = config.load(options.config)
+    chosen = [runner for runner in loaded.runners if options.name in (None, runner.name)]
+    if loaded.runners and not chosen:
+        raise Fatal("no runner matches the filtering parameters")
+    identity = system_id.load(options.config.parent)
+    refused = False
+    for runner in chosen:
+        try:
+            status = Client(runner, identity).verify().status
+        except Unreachable as error:
+            _LOG.error("Verifying runner... client error runner=%s: %s", runner.short, error)
+            continue
+        refused = refused or status == 403
+        word = {200: "is valid", 403: "is not valid"}.get(status, "failed")
+        _LOG.info("Verifying runner... %s runner=%s status=%d", word, runner.short, status)
+    if refused:
+        raise Fatal("Failed to verify runners")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    _LOG.info("Listing configured runners ConfigFile=%s", options.config)
+    for runner in config.load(options.config).runners:
+        _LOG.info("%s Executor=%s Token=%s URL=%s", runner.name, runner.executor, runner.short, runner.url)
+    return 0
+
+
+def _lint(options: argparse.Namespace) -> int:
+    if not options.config.exists():
+        raise Fatal(f"config file not found: {options.config}")
+    loaded = config.load(options.config)
+    problems = [*_missing(loaded), *(f"unknown key: {path}" for path in loaded.unknown)]
+    if problems:
+        raise Fatal(f"{options.config}: " + "; ".join(problems))
+    _LOG.info("Configuration file is valid.")
+    return 0
+
+
+def _missing(loaded: Config) -> list[str]:
+    return [
+        f"runner {runner.name!r}: {key} is missing"
+        for runner in loaded.runners
+        for key in ("url", "token", "executor")
+        if not runner.settings.get(key)
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    version = f"Version:      {VERSION}\nGit revision: {REVISION}\nOS/Arch:      linux/{architecture()}"
+    parser = argparse.ArgumentParser("gitlab-runner", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", "--version", action=_Version, version=version)
+    parser.add_argument("--debug", action="store_true")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-c", "--config", type=Path, default=_default_config())
+    run = commands.add_parser("run", parents=[common], help="ask for jobs and run them")
+    run.add_argument("-d", "--working-directory", type=Path, default=Path.cwd())
+    run.add_argument("-u", "--user", help="user of shell jobs")
+    run.set_defaults(command=_run)
+    verify = commands.add_parser("verify", parents=[common], help="ask GitLab whether the tokens are valid")
+    verify.add_argument("-n", "--name")
+    verify.set_defaults(command=_verify)
+    commands.add_parser("list", parents=[common], help="list the entries").set_defaults(command=_list)
+    commands.add_parser("lint", parents=[common], help="check types and keys").set_defaults(command=_lint)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints several lines as they are, which argparse's own action would fill."""
+
+    def __init__(self, *args: object, version: str, **kwargs: object) -> None:
+        super().__init__(*args, nargs=0, **kwargs)  # type: ignore[misc, arg-type]
+        self._version = version
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(self._version)
+        parser.exit()
+
+
+def _default_config() -> Path:
+    if "CONFIG_FILE" in os.environ:
+        return Path(os.environ["CONFIG_FILE"])
+    return Path("/etc/gitlab-runner/config.toml" if os.geteuid() == 0 else "~/.gitlab-runner/config.toml").expanduser()

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job as `POST /jobs/request` hands it out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_DEFAULT_TIMEOUT = 3600
+
+
+class JobFailed(Exception):
+    """The job ended badly; `reason` is one of GitLab's failure reasons."""
+
+    def __init__(self, text: str, reason: str, exit_code: int = 0) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.exit_code = exit_code
+
+
+def system_failure(text: str) -> JobFailed:
+    return JobFailed(text, "runner_system_failure")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    name: str
+    script: Sequence[str]
+    timeout: float
+    always: bool
+    allow_failure: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    id: int
+    token: str
+    name: str
+    project_id: int
+    project: str
+    timeout: float
+    image: str
+    entrypoint: Sequence[str] | None
+    pull_policies: Sequence[str]
+    steps: Sequence[Step]
+    variables: Mapping[str, str]
+    files: Mapping[str, str]  # variables whose value is the content of a file
+    masked: Sequence[str]  # values that the trace must not show
+    unsupported: Sequence[str]  # what the job wants and the stand-in has not
+
+    @classmethod
+    def from_reply(cls, reply: Mapping[str, Any]) -> Job:
+        info = reply.get("job_info") or {}
+        image = reply.get("image") or {}
+        variables = reply.get("variables") or []
+        project = info.get("project_full_path") or info.get("project_name") or "project"
+        return cls(
+            id=reply["id"],
+            token=reply["token"],
+            name=info.get("name", ""),
+            project_id=info.get("project_id", 0),
+            project=project,
+            timeout=(reply.get("runner_info") or {}).get("timeout") or _DEFAULT_TIMEOUT,
+            image=image.get("name") or "",
+            entrypoint=image.get("entrypoint"),
+            pull_policies=image.get("pull_policy") or (),
+            steps=tuple(map(_step, reply.get("steps") or [])),
+            variables={v["key"]: v["value"] for v in variables if not v.get("file")},
+            files={v["key"]: v["value"] for v in variables if v.get("file")},
+            masked=tuple(v["value"] for v in variables if v.get("masked") and v["value"]),
+            unsupported=tuple(_unsupported(reply)),
+        )
+
+    def expand(self, text: str) -> str:
+        """Replace `$NAME` and `${NAME}` by the job's variables, longest name first."""
+        for name in sorted(self.variables, key=len, reverse=True):
+            text = text.replace(f"${{{name}}}", self.variables[name]).replace(f"${name}", self.variables[name])
+        return text
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    return Step(
+        name=step.get("name", "script"),
+        script=tuple(step.get("script") or ()),
+        timeout=step.get("timeout") or _DEFAULT_TIMEOUT,
+        always=step.get("when") == "always",
+        allow_failure=bool(step.get("allow_failure")),
+    )
+
+
+def _unsupported(reply: Mapping[str, Any]) -> list[str]:
+    strategy = next((v["value"] for v in reply.get("variables") or [] if v["key"] == "GIT_STRATEGY"), "fetch")
+    wants_sources = bool((reply.get("git_info") or {}).get("repo_url")) and strategy not in ("none", "empty")
+    wanted = {
+        "sources from Git (set GIT_STRATEGY to none)": wants_sources,
+        "services": reply.get("services"),
+        "artifacts": reply.get("artifacts"),
+        "a cache": reply.get("cache"),
+        "steps (the run keyword)": reply.get("run"),
+    }
+    return [name for name, value in wanted.items() if value]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A token that expires is exchanged when three quarters of its life are over."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from pathlib import Path
+
+from runner_standin import config, encode
+from runner_standin.config import NEVER, Config, ConfigError, Runner
+from runner_standin.gitlab import Client, Unreachable
+
+_FRACTION = 0.75
+_LOG = logging.getLogger(__name__)
+
+
+def due(current: Config, now: datetime.datetime | None = None) -> Runner | None:
+    """The first entry whose token has to be exchanged now."""
+    now = now or datetime.datetime.now(datetime.timezone.utc)
+    return next((runner for runner in current.runners if _is_due(runner, now)), None)
+
+
+def rotate(path: Path, runner: Runner, system_id: str) -> bool:
+    """Exchange the token of one entry and rewrite the file; True when that was done."""
+    if not runner.rotates_token:
+        return False
+    try:
+        reply = Client(runner, system_id).reset_token()
+        if reply.status != 201:
+            _LOG.error("Resetting runner authentication token... failed status=%d", reply.status)
+            return False
+        fresh = reply.json()
+        document = dict(config.load(path).document)
+    except (Unreachable, ConfigError) as error:
+        _LOG.error("Resetting runner authentication token... failed: %s", error)
+        return False
+    obtained = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    expires = fresh.get("token_expires_at")
+    changes = {
+        "token": fresh["token"],
+        "token_obtained_at": obtained,
+        "token_expires_at": datetime.datetime.fromisoformat(expires) if expires else NEVER,
+    }
+    document["runners"] = [
+        {**entry, **changes} if entry.get("token") == runner.token else entry for entry in document.get("runners", [])
+    ]
+    encode.save(path, document)
+    _LOG.info("Resetting runner authentication token... succeeded runner=%s", runner.short)
+    return True
+
+
+def _is_due(runner: Runner, now: datetime.datetime) -> bool:
+    obtained, expires = runner.moment("token_obtained_at"), runner.moment("token_expires_at")
+    if not runner.token or expires == NEVER:
+        return False
+    return now >= obtained + _FRACTION * (expires - obtained)

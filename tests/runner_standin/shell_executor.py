@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell executor: a job runs as a process group of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from runner_standin.config import Runner
+from runner_standin.jobs import Job, Step
+from runner_standin.script import render
+from runner_standin.stopping import Stop
+
+_POLL = 0.2
+_GRACE = 5.0
+
+
+class ShellExecutor:
+    """Runs the steps of one job below `builds_dir` of the entry, else below the working directory."""
+
+    def __init__(self, runner: Runner, job: Job, working_directory: Path, user: str | None) -> None:
+        self._runner, self._job = runner, job
+        self._user = user if os.geteuid() == 0 else None
+        builds = Path(runner.settings.get("builds_dir") or working_directory / "builds")
+        self._builds = builds / runner.short / str(job.id)
+        self.description = "Using Shell executor..."
+
+    def __enter__(self) -> ShellExecutor:
+        self._builds.mkdir(parents=True, exist_ok=True)
+        if self._user:
+            shutil.chown(self._builds, self._user)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._builds, ignore_errors=True)
+
+    def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
+        """Run one step and return its exit code."""
+        directory = str(self._builds / Path(self._job.project).name)
+        environment = {**os.environ, **self._runner.environment, **self._job.variables, "CI_PROJECT_DIR": directory}
+        shell = self._runner.settings.get("shell") or ("bash" if shutil.which("bash") else "sh")
+        process = subprocess.Popen(
+            [shell],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._builds,
+            env=environment,
+            user=self._user,
+            start_new_session=True,
+        )
+        feeder = threading.Thread(target=_feed, args=(process, render(self._job, step, directory)), daemon=True)
+        feeder.start()
+        try:
+            self._copy(process, write, stop)
+            return process.wait()
+        finally:
+            _end(process)
+
+    @staticmethod
+    def _copy(process: subprocess.Popen[bytes], write: Callable[[bytes], None], stop: Stop) -> None:
+        assert process.stdout is not None
+        while True:
+            stop.check()
+            if select.select([process.stdout], [], [], _POLL)[0]:
+                data = os.read(process.stdout.fileno(), 65536)
+                if not data:
+                    return
+                write(data)
+
+
+def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(text.encode())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End whatever is left of the process group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+            break
+    if process.stdout is not None:
+        process.stdout.close()

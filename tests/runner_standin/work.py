@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One job from beginning to end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from runner_standin import VERSION
+from runner_standin.config import Runner
+from runner_standin.docker_executor import DockerExecutor
+from runner_standin.gitlab import Client
+from runner_standin.jobs import Job, JobFailed, Step, system_failure
+from runner_standin.shell_executor import ShellExecutor
+from runner_standin.stopping import Cause, Stop, Stopped
+from runner_standin.trace import Reporter, Trace
+
+EXECUTORS = ("docker", "shell")
+
+_REASONS = {
+    Cause.CANCELED: "job_canceled",
+    Cause.SHUTDOWN: "runner_system_failure",
+    Cause.TIMEOUT: "job_execution_timeout",
+}
+_RED, _GREEN, _PLAIN = "\x1b[31;1m", "\x1b[32;1m", "\x1b[0;m"
+_LOG = logging.getLogger(__name__)
+
+
+def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_directory: Path, user: str | None) -> None:
+    """Run a job and report it; whatever happens to the job ends up in its trace and state."""
+    trace = Trace([*job.masked, job.token])
+    reporter = Reporter(client, job.id, job.token, trace, stop)
+    if not reporter.start():
+        return
+    trace.say(f"Running with gitlab-runner {VERSION} (stand-in)\n  on {runner.name} {runner.short}")
+    try:
+        _run(job, runner, trace, stop, working_directory, user)
+    except Stopped as stopped:
+        _failed(trace, reporter, JobFailed(str(stopped), _REASONS[stopped.cause]))
+    except JobFailed as failure:
+        _failed(trace, reporter, failure)
+    except Exception as error:
+        _LOG.exception("job %d", job.id)
+        _failed(trace, reporter, system_failure(f"{type(error).__name__}: {error}"))
+    else:
+        trace.say(f"{_GREEN}Job succeeded{_PLAIN}")
+        reporter.finish("success")
+        _LOG.info("Job succeeded job=%d project=%d runner=%s", job.id, job.project_id, runner.short)
+
+
+def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
+    if job.unsupported:
+        raise system_failure(f"the stand-in for GitLab Runner has no {', no '.join(job.unsupported)}")
+    executor: DockerExecutor | ShellExecutor
+    if runner.executor == "docker":
+        executor = DockerExecutor(runner, job)
+    else:
+        executor = ShellExecutor(runner, job, working_directory, user)
+    trace.say(executor.description)
+    with executor:
+        failure = None
+        for step in job.steps:
+            if failure is not None and not step.always:
+                continue
+            exit_code = executor.run(step, trace.write, stop)
+            if exit_code:
+                failure = failure or _failure(step, exit_code, trace)
+    if failure is not None:
+        raise failure
+
+
+def _failure(step: Step, exit_code: int, trace: Trace) -> JobFailed | None:
+    if step.allow_failure:
+        trace.say(f"WARNING: {step.name} failed with exit code {exit_code}, but the job goes on")
+        return None
+    return JobFailed(f"exit code {exit_code}", "script_failure", exit_code)
+
+
+def _failed(trace: Trace, reporter: Reporter, failure: JobFailed) -> None:
+    kind = " (system failure)" if failure.reason == "runner_system_failure" else ""
+    trace.say(f"{_RED}ERROR: Job failed{kind}: {failure}{_PLAIN}")
+    reporter.finish("failed", failure.reason, failure.exit_code)
+    _LOG.warning("Job failed%s: %s", kind, failure)
