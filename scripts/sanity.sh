@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# ansible-test sanity without containers, on the built artifact ($1) in a collection tree of its own.
+set -euo pipefail
+artifact=$(realpath "$1")
+cd "$(dirname "$0")/.."
+
+tree=$PWD/.cache/sanity
+rm -rf "$tree/ansible_collections"
+mkdir -p "$tree/ansible_collections/pifleet/ci/tests"
+cp -r .cache/collections/ansible_collections/community "$tree/ansible_collections/"
+tar xzf "$artifact" -C "$tree/ansible_collections/pifleet/ci"
+cp tests/config.yml "$tree/ansible_collections/pifleet/ci/tests/"
+if [ -d tests/sanity ]; then cp -r tests/sanity "$tree/ansible_collections/pifleet/ci/tests/"; fi
+
+# ansible-test bootstraps its environments with a pip that it would download; the one that Python brings does as well
+# (https://github.com/ansible/ansible/issues/77304).
+export HOME=$tree/home
+cache=$HOME/.ansible/test/cache
+mkdir -p "$cache"
+requirements=$(python -c 'import ansible_test._internal.python_requirements as module; print(module.__file__)')
+for version in $(grep -oP "\bpip='\K[0-9.]+" "$requirements"); do
+  printf 'import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=True)\n' >"$cache/get_pip_${version//./_}.py"
+done
+
+cd "$tree/ansible_collections/pifleet/ci"
+python_version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ansible-test sanity --venv --python "$python_version" --color no "${@:2}"
