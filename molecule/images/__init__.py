@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container images of the lab, made from Debian packages without a registry.
+
+`PYTHONPATH=molecule python -m images` makes them and prints the name of the image of GitLab Runner that the tests use.
+"""
+
+from __future__ import annotations
+
+from .build import docker_job_image, helper_image, job_image, runner_image
+
+__all__ = ["docker_job_image", "helper_image", "job_image", "runner_image"]
