@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a small text file, or put another one in its place, so that neither a crash nor a power cut loses it.
+
+Runs on the host itself: standard library only, Python 3.9 and later, no Ansible.
+
+The order of a replacement is the point of this file: the new content is complete and on the disk (fsync) under a
+temporary name in the same directory before rename(2) gives it the real name, and the directory is on the disk
+(fsync) before anybody is told. Whatever happens in between, the name leads to the old content or to the new one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+BACKUP = ".backup-"
+LOCK_PATIENCE = 15.0  # seconds to wait for another writer
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "the operation is not permitted",
+    errno.ELOOP: "its symbolic links lead in a circle",
+    errno.ENOTDIR: "a file stands where a directory is needed",
+}
+
+
+class FileError(Exception):
+    """One sentence for the user; the file is as it was."""
+
+
+class FileConflict(FileError):
+    """The file is not the one that the caller has seen."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as it was found; ``content`` is None when there is none."""
+
+    path: str  # after symbolic links
+    content: bytes | None
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+
+    @property
+    def sha256(self) -> str | None:
+        return None if self.content is None else hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a replacement did, or in check mode would do."""
+
+    before: Seen
+    changed: bool
+    backup: str | None = None
+    clock_behind: bool = False  # the new modification time is not later than the old one
+
+
+def read(path: str, follow: bool = True) -> Seen:
+    """Read ``path``. With ``follow`` a symbolic link leads to its target, without it a link is refused.
+
+    Raises FileError for anything that is neither a regular file nor absent.
+    """
+    with _one_sentence(path, "read"):
+        real = _resolve(path, follow)
+        try:
+            # O_NONBLOCK: a FIFO under this name must not hang the play
+            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return Seen(real, None)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise FileError(f"{path} is {what}.")
+            mode = stat.S_IMODE(status.st_mode)
+            return Seen(real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns)
+
+
+def replace(
+    path: str,
+    content: bytes,
+    *,
+    expected_sha256: str | None = None,
+    mode: int = 0o600,
+    uid: int | None = None,
+    gid: int | None = None,
+    backup: int = 0,
+    follow: bool = True,
+    check: bool = False,
+) -> Replaced:
+    """Put ``content`` at ``path``.
+
+    expected_sha256: refuse unless the present content has this digest ("absent": unless there is no file);
+        None replaces whatever is there.
+    uid, gid: None keeps the present owner. backup: how many former contents to keep beside the file.
+    check: only say what would be done.
+
+    A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact.
+    """
+    with _one_sentence(path, "written"):
+        real = _resolve(path, follow)
+        directory = os.path.dirname(real)
+        if check:
+            return _plan(read(path, follow), path, content, expected_sha256, mode, uid, gid)
+        _make_directory(directory)
+        with _locked(directory, path):
+            seen = read(path, follow)
+            plan = _plan(seen, path, content, expected_sha256, mode, uid, gid)
+            if not plan.changed:
+                return plan
+            _sweep(real)
+            kept = None
+            if backup > 0 and seen.content is not None and seen.content != content:
+                kept = _keep(seen, backup)
+            mtime_ns = _write(seen, content, mode, uid, gid)
+            return Replaced(seen, True, kept, seen.content is not None and mtime_ns <= seen.mtime_ns)
+
+
+def backups(path: str) -> list[str]:
+    """Paths of the kept former contents of ``path`` (resolved), newest first."""
+    directory, name = os.path.split(path)
+    pattern = re.compile(re.escape(name + BACKUP) + r"(\d+)")
+    try:
+        found = [(int(match[1]), entry) for entry in os.listdir(directory) if (match := pattern.fullmatch(entry))]
+    except OSError:
+        return []
+    return [os.path.join(directory, entry) for _number, entry in sorted(found, reverse=True)]
+
+
+def _plan(
+    seen: Seen,
+    path: str,
+    content: bytes,
+    expected: str | None,
+    mode: int,
+    uid: int | None,
+    gid: int | None,
+) -> Replaced:
+    if expected is not None and (seen.sha256 or "absent") != expected:
+        raise FileConflict(f"{path} was changed by somebody else since it was read; nothing was written.")
+    same = seen.content == content and seen.mode == mode and uid in (None, seen.uid) and gid in (None, seen.gid)
+    return Replaced(seen, not same, None, seen.content is not None and time.time_ns() <= seen.mtime_ns)
+
+
+def _resolve(path: str, follow: bool) -> str:
+    if not os.path.isabs(path):
+        raise FileError(f"{path} is not an absolute path.")
+    if not follow and os.path.islink(path):
+        raise FileError(f"{path} is a symbolic link, which is refused here.")
+    real = os.path.realpath(path)
+    if os.path.islink(real):  # realpath gives up on a circle and leaves the link
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
+
+
+def _make_directory(directory: str) -> None:
+    """Make ``directory`` and its missing parents, each durable."""
+    missing = []
+    while not os.path.lexists(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each, 0o700)
+        except FileExistsError:  # another writer made it just now
+            continue
+        _sync_directory(os.path.dirname(each))
+
+
+@contextmanager
+def _locked(directory: str, path: str) -> Iterator[None]:
+    """Hold the writers' lock: flock(2) on the directory itself, so that no lock file is left behind."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise FileError(f"{path} is locked by another writer for {LOCK_PATIENCE:.0f} s.") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(descriptor)  # releases the lock
+
+
+def _temporary_prefix(real: str) -> str:
+    return f".{os.path.basename(real)}.pifleet-"
+
+
+def _sweep(real: str) -> None:
+    """Remove what writers that were killed left behind; under the lock nobody else has one open."""
+    directory = os.path.dirname(real)
+    for entry in os.listdir(directory):
+        if entry.startswith(_temporary_prefix(real)):
+            os.unlink(os.path.join(directory, entry))
+
+
+def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> int:
+    """Write, flush, compare once more, rename, flush the directory; return the modification time in ns."""
+    directory = os.path.dirname(seen.path)
+    temporary, mtime_ns = _write_temporary(seen, content, mode, uid, gid)
+    try:
+        # gitlab-runner saves the file without asking for a lock (token rotation): look again, as late as possible
+        if read(seen.path).content != seen.content:
+            raise FileConflict(f"{seen.path} was changed by somebody else just now; nothing was written.")
+        os.rename(temporary, seen.path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sync_directory(directory)
+    return mtime_ns
+
+
+def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> tuple[str, int]:
+    descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(seen.path), dir=os.path.dirname(seen.path))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            present = os.fstat(descriptor)
+            owner = seen.uid if seen.content is not None else present.st_uid
+            group = seen.gid if seen.content is not None else present.st_gid
+            wanted = (owner if uid is None else uid, group if gid is None else gid)
+            if wanted != (present.st_uid, present.st_gid):
+                os.fchown(descriptor, *wanted)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+            return temporary, os.fstat(descriptor).st_mtime_ns
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _keep(seen: Seen, count: int) -> str:
+    """Keep ``seen`` as the newest backup, mode 0600, and drop the oldest beyond ``count``.
+
+    Numbered, not dated: a Pi has no clock of its own, and dates that go back would make the wrong one the newest.
+    """
+    present = backups(seen.path)
+    number = int(present[0].rsplit("-", 1)[1]) + 1 if present else 1
+    name = f"{seen.path}{BACKUP}{number}"
+    temporary, _mtime = _write_temporary(seen, seen.content or b"", 0o600, None, None)
+    os.rename(temporary, name)
+    for outdated in present[count - 1 :]:
+        os.unlink(outdated)
+    return name
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _one_sentence(path: str, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+        raise FileError(f"{path} could not be {verb}: {reason}.") from error

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The identity of this machine among the managers of a GitLab runner (``.runner_system_id``).
+
+GitLab Runner derives it from /etc/machine-id, which a reflashed card does not keep and cloned cards share. Seeded from
+the serial number of the board instead, a Pi stays the same runner manager whatever card is in it. The form and the
+derivation are the runner's own; only the key differs.
+https://docs.gitlab.com/runner/fleet_scaling/#generation-of-system_id-identifiers
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import string
+
+from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+
+FORM = re.compile(r"[sr]_[0-9a-zA-Z]{12}")
+SERIALS = ("/proc/device-tree/serial-number", "/sys/firmware/devicetree/base/serial-number")
+MACHINE_ID = "/etc/machine-id"
+
+
+def find_system_id(directory: str) -> tuple[str, bool]:
+    """The system ID of this host and whether ``directory``/.runner_system_id holds it already."""
+    present = _read(os.path.join(directory, ".runner_system_id"))
+    if FORM.fullmatch(present):
+        return present, True
+    serials = [serial for serial in map(_read, SERIALS) if serial.strip("0")]  # virtual boards report zeros
+    key = (serials + [_read(MACHINE_ID)])[0]
+    if key:
+        return "s_" + hmac.new(key.encode(), b"gitlab-runner", hashlib.sha256).hexdigest()[:12], False
+    alphabet = string.ascii_letters + string.digits
+    return "r_" + "".join(secrets.choice(alphabet) for _position in range(12)), False
+
+
+def seed_system_id(directory: str, system_id: str, check: bool) -> bool:
+    """Write ``system_id`` unless a valid one is there; return whether it was (or, to check, would be) written."""
+    if not FORM.fullmatch(system_id):
+        raise durable.FileError(f"{system_id!r} is not a system ID of GitLab Runner.")
+    if find_system_id(directory)[1]:
+        return False
+    path = os.path.join(directory, ".runner_system_id")
+    return durable.replace(path, system_id.encode(), check=check).changed
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip("\0 \t\r\n")
+    except OSError:
+        return ""

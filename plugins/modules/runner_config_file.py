@@ -1,0 +1,273 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: runner_config_file
+short_description: Read or durably replace a small text file on the host
+version_added: 1.0.0
+description:
+  - Reads a file such as C(config.toml) of GitLab Runner, or puts another content in its place.
+  - A replacement is complete or has not happened, whatever goes wrong in between. The content is written to a
+    temporary file in the same directory and flushed to the disk before it takes the name, and the directory is
+    flushed after it.
+  - Needs nothing but Python on the host.
+  - It is what M(pifleet.ci.runner_config) and M(pifleet.ci.gitlab_runner_register) use on the host. It is also handy
+    by itself for a small text file, for instance a CA certificate.
+options:
+  path:
+    description:
+      - Absolute path of the file.
+    type: path
+    required: true
+  content:
+    description:
+      - The whole content that the file should have, encoded as UTF-8.
+      - Without it the file is read.
+    type: str
+  expected_sha256:
+    description:
+      - Replace the file only if the SHA-256 of its present content is this one, as returned by an earlier reading.
+      - V(absent) means that there must be no file.
+      - Without it, whatever is there is replaced.
+    type: str
+  mode:
+    description:
+      - Permissions that the file gets, in octal notation.
+    type: str
+    default: "0600"
+  owner:
+    description:
+      - User name or numeric ID that the file should belong to. Without it the owner stays as it is.
+    type: str
+  group:
+    description:
+      - Group name or numeric ID that the file should belong to. Without it the group stays as it is.
+    type: str
+  backup:
+    description:
+      - How many former contents to keep beside the file, as C(<path>.backup-<number>) with mode 0600. The highest
+        number is the newest.
+    type: int
+    default: 0
+  symlink:
+    description:
+      - What to do when O(path) is a symbolic link. With V(follow) the link stays and the file it leads to is read or
+        replaced.
+    type: str
+    choices: [follow, refuse]
+    default: follow
+  system_id:
+    description:
+      - A GitLab Runner system ID to write to C(.runner_system_id) in the same directory, unless there is a valid one
+        already.
+      - Only used together with O(content).
+    type: str
+  read_backups:
+    description:
+      - Return the content of the kept former contents too. Only used without O(content).
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be changed and writes nothing.
+  diff_mode:
+    support: full
+    description: Names the SHA-256 of the old and the new content, not the content, which may hold tokens.
+author:
+  - pifleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Install the CA certificate of GitLab
+  pifleet.ci.runner_config_file:
+    path: /etc/gitlab-runner/certs/gitlab.example.com.crt
+    content: "{{ lookup('ansible.builtin.file', 'ca.pem') ~ '\n' }}"
+    mode: "0644"
+
+- name: Read a file that holds tokens
+  pifleet.ci.runner_config_file:
+    path: /etc/gitlab-runner/config.toml
+  no_log: true
+"""
+
+RETURN = r"""
+exists:
+  description: Whether the file is there; after a replacement always true.
+  returned: success
+  type: bool
+content:
+  description: The content of the file, empty when there is none.
+  returned: when O(content) is not given
+  type: str
+sha256:
+  description: SHA-256 of the content; absent when there is no file.
+  returned: when there is a file
+  type: str
+mode:
+  description: Permissions of the file in octal notation.
+  returned: when there is a file
+  type: str
+  sample: "0600"
+backups:
+  description: Paths of the kept former contents, newest first.
+  returned: when O(content) is not given
+  type: list
+  elements: str
+backup_contents:
+  description: The kept former contents, newest first; those that are not text are empty.
+  returned: when O(read_backups) is true
+  type: list
+  elements: str
+backup_file:
+  description: Where the former content was kept.
+  returned: when a backup was made
+  type: str
+clock_behind:
+  description:
+    - Whether the clock of the host is not later than the former modification time of the file.
+    - GitLab Runner then does not notice by itself that the file was replaced.
+  returned: when O(content) is given
+  type: bool
+system_id:
+  description: The system ID in C(.runner_system_id) beside the file, or the one that fits this host when there is none.
+  returned: when O(content) is not given
+  type: str
+  sample: s_1a2b3c4d5e6f
+system_id_seeded:
+  description: Whether C(.runner_system_id) exists and is valid.
+  returned: when O(content) is not given
+  type: bool
+"""
+
+import grp
+import os
+import pwd
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils._system_id import find_system_id, seed_system_id
+
+
+def text(seen: durable.Seen) -> str:
+    try:
+        return (seen.content or b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise durable.FileError(f"{seen.path} is not a text file in UTF-8 (byte {error.start}).") from error
+
+
+def backup_text(path: str) -> str:
+    try:
+        return text(durable.read(path))
+    except durable.FileError:
+        return ""
+
+
+def read(params: dict[str, Any]) -> dict[str, Any]:
+    seen = durable.read(params["path"], follow=params["symlink"] == "follow")
+    kept = durable.backups(seen.path)
+    system_id, seeded = find_system_id(os.path.dirname(seen.path))
+    reply: dict[str, Any] = {
+        "changed": False,
+        "exists": seen.content is not None,
+        "content": text(seen),
+        "backups": kept,
+        "system_id": system_id,
+        "system_id_seeded": seeded,
+    }
+    if seen.content is not None:
+        reply.update(sha256=seen.sha256, mode=f"{seen.mode:04o}")
+    if params["read_backups"]:
+        reply["backup_contents"] = [backup_text(path) for path in kept]
+    return reply
+
+
+def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    mode, content = octal(params["mode"]), params["content"].encode("utf-8")
+    seeded = False
+    if params["system_id"]:  # first: gitlab-runner must not find a configuration without it
+        directory = os.path.dirname(os.path.realpath(params["path"]))
+        seeded = seed_system_id(directory, params["system_id"], check)
+    done = durable.replace(
+        params["path"],
+        content,
+        expected_sha256=params["expected_sha256"],
+        mode=mode,
+        uid=number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid, "user"),
+        gid=number(params["group"], lambda name: grp.getgrnam(name).gr_gid, "group"),
+        backup=params["backup"],
+        follow=params["symlink"] == "follow",
+        check=check,
+    )
+    after = durable.Seen(done.before.path, content, mode)
+    reply: dict[str, Any] = {
+        "changed": done.changed or seeded,
+        "exists": True,
+        "sha256": after.sha256,
+        "mode": f"{mode:04o}",
+        "clock_behind": done.clock_behind,
+        "diff": {
+            "before": described(done.before),
+            "after": described(after),
+            "before_header": params["path"],
+            "after_header": params["path"],
+        },
+    }
+    if done.backup:
+        reply["backup_file"] = done.backup
+    return reply
+
+
+def described(seen: durable.Seen) -> str:
+    return "absent\n" if seen.content is None else f"sha256 {seen.sha256}\nmode {seen.mode:04o}\n"
+
+
+def octal(mode: str) -> int:
+    try:
+        value = int(mode, 8)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 0o777:
+        raise durable.FileError(f"mode {mode!r} is not an octal number from 0000 to 0777.")
+    return value
+
+
+def number(name: str | None, find: Any, what: str) -> int | None:
+    if name is None or name.isdigit():
+        return None if name is None else int(name)
+    try:
+        return find(name)
+    except KeyError:
+        raise durable.FileError(f"there is no {what} {name!r} on this host.") from None
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "content": {"type": "str", "no_log": True},
+            "expected_sha256": {"type": "str"},
+            "mode": {"type": "str", "default": "0600"},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+            "backup": {"type": "int", "default": 0},
+            "symlink": {"type": "str", "choices": ["follow", "refuse"], "default": "follow"},
+            "system_id": {"type": "str"},
+            "read_backups": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        reading = module.params["content"] is None
+        reply = read(module.params) if reading else replace(module.params, module.check_mode)
+    except durable.FileError as error:
+        module.fail_json(msg=str(error), conflict=isinstance(error, durable.FileConflict))
+    module.exit_json(**reply)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GitLab Runner's config.toml: what it says, and the same text with settings merged into it.
+
+Pure functions on text. Keys, comments, order and blank lines that are not ours stay; text that already says what is
+wanted comes back byte for byte. Keys are found as GitLab Runner finds them: the exact spelling first, then without
+regard to case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
+    Document,
+    Location,
+    TomlError,
+    identical,
+    load,
+)
+
+
+class ConfigTomlError(Exception):
+    """One sentence: why the text cannot be read, or cannot be given the wanted settings."""
+
+
+class MissingEntryError(ConfigTomlError):
+    """There is no entry of that name."""
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The data of config.toml. Known keys have the spelling of the schema, "runners" is always a list of tables.
+
+    Dates and times are datetime objects. Raises ConfigTomlError with line and column.
+    """
+    try:
+        data = load(text)
+    except TomlError as error:
+        raise ConfigTomlError(f"config.toml is {error}") from error
+    data = _canonical(data, "")
+    runners = data.setdefault("runners", [])
+    if not isinstance(runners, list) or not all(isinstance(entry, dict) for entry in runners):
+        raise ConfigTomlError("config.toml has a runners that is not an array of tables; write [[runners]]")
+    return data
+
+
+def merge(
+    text: str,
+    *,
+    settings: Mapping[str, Any],
+    runners: list[dict[str, Any]],
+    purge: bool = False,
+    append_missing: bool = False,
+) -> str:
+    """``text`` with ``settings`` merged into its top level and each of ``runners`` into its entry.
+
+    An entry is the one of that name, else the one of that ``id``. Only given keys are touched: tables merge, lists
+    replace, None removes. A value that GitLab Runner reads as the present one (zero for absent, "60m" for "1h0m0s")
+    is no change. purge removes the entries that are not in ``runners``. append_missing adds an entry that is missing,
+    otherwise MissingEntryError is raised. Raises ConfigTomlError for text that cannot be read or edited.
+    """
+    present = parse(text)["runners"]
+    document = Document(text)
+    array = _spelled(document.data, "runners", "")
+    try:
+        _merge_table(document, (), "", settings, equivalent)
+        kept = set()
+        for wanted in runners:
+            index = _find_entry(present, wanted)
+            if index is None:
+                if not append_missing:
+                    raise MissingEntryError(
+                        f"there is no [[runners]] entry named {wanted['name']!r} in it; register it first"
+                    )
+                document.append((array,), _without_none(wanted))
+                continue
+            kept.add(index)
+            values = {key: value for key, value in wanted.items() if key != "id"}
+            _merge_table(document, (array, index), "runners", values, equivalent)
+        if purge:
+            for index in sorted(set(range(len(present))) - kept, reverse=True):
+                document.remove((array, index))
+        return document.text()
+    except TomlError as error:
+        raise ConfigTomlError(f"config.toml: {error}") from error
+
+
+def set_entry(text: str, index: int | None, values: Mapping[str, Any]) -> str:
+    """``text`` with exactly ``values`` in entry ``index`` (None: in a new entry); None as a value removes the key."""
+    parse(text)
+    document = Document(text)
+    array = _spelled(document.data, "runners", "")
+    try:
+        if index is None:
+            document.append((array,), _without_none(values))
+        else:
+            _merge_table(document, (array, index), "runners", values, _exactly)
+        return document.text()
+    except TomlError as error:
+        raise ConfigTomlError(f"config.toml: {error}") from error
+
+
+def remove_entries(text: str, indexes: Collection[int]) -> str:
+    """``text`` without the entries at ``indexes``."""
+    parse(text)
+    document = Document(text)
+    array = _spelled(document.data, "runners", "")
+    try:
+        for index in sorted(set(indexes), reverse=True):
+            document.remove((array, index))
+        return document.text()
+    except TomlError as error:
+        raise ConfigTomlError(f"config.toml: {error}") from error
+
+
+def _merge_table(document: Document, location: Location, path: str, wanted: Mapping[str, Any], same: Any) -> None:
+    table = document.get(location)
+    for name, value in wanted.items():
+        key = _spelled(table if isinstance(table, dict) else {}, name, path)
+        place, key_path = location + (key,), join(path, name)
+        present = document.get(place)
+        if value is None:
+            if present is not None:
+                document.remove(place)
+        elif isinstance(value, Mapping) and isinstance(present, dict):
+            _merge_table(document, place, key_path, value, same)
+        elif not same(key_path, present, _without_none(value)):
+            document.put(place, _without_none(value))
+
+
+def _find_entry(present: list[dict[str, Any]], wanted: Mapping[str, Any]) -> int | None:
+    named = [index for index, entry in enumerate(present) if entry.get("name") == wanted["name"]]
+    identified = [index for index, entry in enumerate(present) if entry.get("id") == wanted.get("id", 0) != 0]
+    if len(named) > 1:
+        named = [index for index in named if index in identified] or named
+    if len(named) > 1:
+        raise ConfigTomlError(f"config.toml has {len(named)} [[runners]] entries named {wanted['name']!r}")
+    return next(iter(named or identified), None)
+
+
+def _exactly(_path: str, present: Any, wanted: Any) -> bool:
+    return identical(present, wanted)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _spelled(table: Mapping[str, Any], name: str, path: str) -> str:
+    """The key of ``table`` that GitLab Runner takes for ``name``; ``name`` itself when there is none."""
+    if name in table or join(path, name) not in schema().keys:
+        return name
+    folded = name.casefold()
+    return next((key for key in table if key.casefold() == folded), name)
+
+
+def _canonical(value: Any, path: str) -> Any:
+    """``value`` with every known key of a table in the spelling of the schema, unless that one is there too."""
+    if isinstance(value, list):
+        return [_canonical(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known = schema()
+    canonical = {}
+    for key, item in value.items():
+        name = known.spelled(path, key)
+        name = key if name in value else name
+        canonical[name] = _canonical(item, join(path, name))
+    return canonical

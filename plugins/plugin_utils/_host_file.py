@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file of the host as the control node sees it: read it, or replace the content that was seen.
+
+Each of the two is exactly one execution of ``pifleet.ci.runner_config_file`` on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+
+if TYPE_CHECKING:
+    from ansible.plugins.action import ActionBase
+
+MODULE = "pifleet.ci.runner_config_file"
+
+
+@dataclass(frozen=True)
+class HostFile:
+    """A file as it was read; content is empty and sha256 None when there is none.
+
+    system_id: GitLab Runner's system ID of the host. While ``system_id_seeded`` is false it stands in no file yet,
+    and is written beside the file by the next replacement.
+    """
+
+    path: str
+    exists: bool
+    content: str
+    sha256: str | None
+    system_id: str
+    system_id_seeded: bool
+    mode: int = 0o600
+    backups: tuple[str, ...] = ()
+    clock_behind: bool = False  # after a replacement: gitlab-runner does not notice it by itself
+
+
+class HostFileError(Exception):
+    """One clear sentence; nothing was written."""
+
+
+class HostFileConflict(HostFileError):
+    """The content has changed since it was read."""
+
+
+def read_host_file(action: ActionBase, task_vars: dict[str, Any], path: str) -> HostFile:
+    """Read ``path`` on the host. Raises HostFileError."""
+    reply = _execute(action, task_vars, {"path": path})
+    return HostFile(
+        path=path,
+        exists=reply["exists"],
+        content=reply["content"],
+        sha256=reply.get("sha256"),
+        system_id=reply["system_id"],
+        system_id_seeded=reply["system_id_seeded"],
+        mode=int(reply.get("mode", "0600"), 8),
+        backups=tuple(reply["backups"]),
+    )
+
+
+def read_backups(action: ActionBase, task_vars: dict[str, Any], path: str) -> list[tuple[str, str]]:
+    """The kept former contents of ``path`` as (path, content), newest first. Raises HostFileError."""
+    reply = _execute(action, task_vars, {"path": path, "read_backups": True})
+    return list(zip(reply["backups"], reply["backup_contents"], strict=True))
+
+
+def replace_host_file(
+    action: ActionBase, task_vars: dict[str, Any], seen: HostFile, content: str, *, backup: int = 0
+) -> HostFile:
+    """Replace what was ``seen`` by ``content`` and seed the system ID; in check mode only say what it would be.
+
+    backup: how many former contents are kept. Raises HostFileConflict when the file is not the one that was seen any
+    more, HostFileError when it cannot be written; the old file is then intact.
+    """
+    reply = _execute(
+        action,
+        task_vars,
+        {
+            "path": seen.path,
+            "content": content,
+            "expected_sha256": seen.sha256 or "absent",
+            "system_id": seen.system_id,
+            "backup": backup,
+        },
+    )
+    kept = tuple(reply[key] for key in ("backup_file",) if key in reply)
+    return replace(
+        seen,
+        exists=True,
+        content=content,
+        sha256=reply["sha256"],
+        system_id_seeded=True,
+        mode=0o600,
+        backups=kept + seen.backups,
+        clock_behind=reply["clock_behind"],
+    )
+
+
+def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    with _connection_says_nothing(action):
+        # the module's own check mode and diff follow from the task
+        reply = action._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+    if reply.get("failed") or "exists" not in reply:
+        kind = HostFileConflict if reply.get("conflict") else HostFileError
+        # only the sentence: the rest of a failed reply may quote what the host sent, and that holds tokens
+        raise kind(str(reply.get("msg") or f"{arguments['path']} could not be reached on the host."))
+    plain: dict[str, Any] = to_plain({key: value for key, value in reply.items() if key != "invocation"})
+    return plain
+
+
+@contextmanager
+def _connection_says_nothing(action: ActionBase) -> Iterator[None]:
+    """Keep the reply of the host, which carries tokens, out of the log that the ssh connection writes at -vvv.
+
+    The connection asks its play context, not the task:
+    https://github.com/ansible/ansible/blob/v2.19.0/lib/ansible/plugins/connection/ssh.py#L583
+    """
+    context = action._connection._play_context
+    before = context.no_log
+    context.no_log = True
+    try:
+        yield
+    finally:
+        context.no_log = before
