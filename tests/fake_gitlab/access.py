@@ -52,6 +52,10 @@ class Caller:
         needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
         return any(self.role_in(owner) >= needed for owner in self._owners(runner))
 
+    def may_read_builds(self, runner: Runner) -> bool:
+        """As reading, but everybody's instance runners show their jobs to administrators only."""
+        return self.may_read(runner) and (self.is_admin or self.user.auditor or runner.runner_type != "instance_type")
+
     def may_list_runners_of(self, namespace: Group | Project) -> bool:
         if self.is_admin or self.user.auditor:
             return True
@@ -102,6 +106,8 @@ def _accepted_scopes(call: Call) -> list[str]:
         scopes.append("read_api")
     if call.path.startswith(f"{API}/runners/") and "id" in call.params:
         scopes.append("manage_runner")
+    if call.path in (f"{API}/user", f"{API}/version"):
+        scopes.append("read_user")
     if call.path == f"{API}/user/runners" and call.method == "POST":
         scopes.append("create_runner")
     return scopes

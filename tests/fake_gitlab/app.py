@@ -5,33 +5,66 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from fake_gitlab.api import ENDPOINTS
+from fake_gitlab import api, control, page
 from fake_gitlab.exchange import API, Call, Endpoint, Refusal, Reply
+from fake_gitlab.faults import REPLIES
 from fake_gitlab.journal import Entry
 from fake_gitlab.state import FakeGitLab, Hook
 from fake_gitlab.transport import Cut, cut
+
+_log = logging.getLogger("fake_gitlab")
 
 
 def application(gitlab: FakeGitLab) -> Starlette:
     """The ASGI application that serves `gitlab`."""
     anything = Endpoint("*", "/{rest:path}", lambda *_: Reply(404, {"error": "404 Not Found"}), "unknown")
-    api = [_route(gitlab, endpoint) for endpoint in (*ENDPOINTS, anything)]
-    return Starlette(routes=api)
+    return Starlette(
+        routes=[
+            *(_api_route(gitlab, endpoint) for endpoint in (*api.ENDPOINTS, anything)),
+            *(_control_route(gitlab, endpoint) for endpoint in control.ENDPOINTS),
+            *_page_routes(gitlab),
+        ]
+    )
 
 
-def _route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
+def _api_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         return await _exchange(gitlab, endpoint, request)
 
     return Route(API + endpoint.path, answer, methods=None if endpoint.method == "*" else [endpoint.method])
+
+
+def _control_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
+    async def answer(request: Request) -> Response:
+        try:
+            return _respond(gitlab, _carry_out(gitlab, endpoint, _call(request, await request.body())))
+        except (TypeError, ValueError, KeyError) as error:
+            return _respond(gitlab, Reply(400, {"error": str(error)}))
+
+    return Route(f"/_fake{endpoint.path}", answer, methods=[endpoint.method])
+
+
+def _page_routes(gitlab: FakeGitLab) -> list[Route]:
+    async def overview(request: Request) -> Response:
+        with gitlab.lock:
+            return HTMLResponse(page.overview(gitlab))
+
+    async def job(request: Request) -> Response:
+        with gitlab.lock:
+            found = gitlab.jobs.get(request.path_params["id"])
+            return HTMLResponse(page.job(gitlab, found)) if found else _respond(gitlab, REPLIES["not_found_page"])
+
+    return [Route("/", overview), Route("/jobs/{id:int}", job)]
 
 
 async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> Response:
@@ -48,26 +81,26 @@ async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) ->
     fault = gitlab.faults.strike(call, call.path.removeprefix(API))
     entry.fault = fault is not None
     if not _hooked(gitlab.before_request, entry):
-        return await cut(request)
+        return await _drop(entry, request)
     if fault:
         await asyncio.sleep(0 if fault.after else fault.delay)
         if not fault.after:
             if fault.cut:
-                return await cut(request)
+                return await _drop(entry, request)
             if isinstance(fault.reply, Reply):
-                return _leave(entry, fault.reply)
+                return _leave(gitlab, entry, fault.reply)
 
     reply = reply or _carry_out(gitlab, endpoint, call)
     entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user
     if not _hooked(gitlab.after_commit, entry):
-        return await cut(request)
+        return await _drop(entry, request)
     if fault and fault.after:
         await asyncio.sleep(fault.delay)
         if fault.cut:
-            return await cut(request)
+            return await _drop(entry, request)
         if isinstance(fault.reply, Reply):
             reply = fault.reply
-    return _leave(entry, reply)
+    return _leave(gitlab, entry, reply)
 
 
 def _hooked(hook: Hook | None, entry: Entry) -> bool:
@@ -105,14 +138,20 @@ def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
     return entry
 
 
-def _leave(entry: Entry, reply: Reply) -> Response:
+async def _drop(entry: Entry, request: Request) -> Response:
+    _log.info("%s", entry)
+    return await cut(request)
+
+
+def _leave(gitlab: FakeGitLab, entry: Entry, reply: Reply) -> Response:
     entry.status = reply.status
-    return respond(reply)
+    _log.info("%s", entry)
+    return _respond(gitlab, reply)
 
 
-def respond(reply: Reply) -> Response:
-    """Text is sent as it is, everything else as JSON; None is an empty body."""
-    body, headers = reply.body, dict(reply.headers)
+def _respond(gitlab: FakeGitLab, reply: Reply) -> Response:
+    """Text is sent as it is, everything else as JSON; None is an empty body. The date is that of the server's clock."""
+    body, headers = reply.body, {"Date": format_datetime(gitlab.clock.now(), usegmt=True), **reply.headers}
     if body is None:
         return Response(status_code=reply.status, headers=headers)
     if isinstance(body, str):
@@ -132,7 +171,7 @@ def _call(request: Request, body: bytes) -> Call:
         params.update(data)
     elif body and content_type == "application/x-www-form-urlencoded":
         params.update(_nested(parse_qsl(body.decode(), keep_blank_values=True)))
-    params.update({name: unquote(value) for name, value in request.path_params.items() if name != "rest"})
+    params.update({name: unquote(str(value)) for name, value in request.path_params.items() if name != "rest"})
     return Call(
         request.method,
         request.url.path,

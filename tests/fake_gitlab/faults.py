@@ -80,6 +80,9 @@ class Faults:
         self._faults.append(fault)
         return fault
 
+    def __len__(self) -> int:
+        return len(self._faults)
+
     def clear(self) -> None:
         self._faults.clear()
 

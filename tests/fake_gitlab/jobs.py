@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs: a queue, a state, a log."""
+"""Jobs: what is asked for, how far it has come, and its log."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 RUNNING = ("running", "canceling")
-FINISHED = ("success", "failed", "canceled")
-STATUSES = ("pending", *RUNNING, *FINISHED)
+STATUSES = ("created", "pending", "running", "canceling", "success", "failed", "canceled")
 
 
 @dataclass
 class Job:
     id: int
     token: str = field(repr=False)
+    project_id: int
+    created_at: datetime
     name: str
     script: list[str]
-    created_at: datetime
-    project_id: int
+    after_script: list[str] = field(default_factory=list)
     image: str | None = None
     services: list[str] = field(default_factory=list)
     tag_list: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
-    after_script: list[str] = field(default_factory=list)
     timeout: int = 3600
     """Seconds."""
     protected: bool = False
-    """Whether it belongs to a protected ref, as a ref_protected runner wants."""
+    """Whether it belongs to a protected branch; a runner with ref_protected takes no others."""
     only_runner_id: int | None = None
-    """Set for a job that one runner alone may take, as GitLab cannot say but tests must."""
+    """For a job that this runner alone may take: nothing that GitLab offers, but tests need it."""
     status: str = "pending"
     runner_id: int | None = None
     system_id: str | None = None
     started_at: datetime | None = None
+    reported_at: datetime | None = None
+    """When the runner first reported the end."""
     finished_at: datetime | None = None
     failure_reason: str | None = None
     exit_code: int | None = None
     trace: bytes = field(default=b"", repr=False)
+    artifacts: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> str:
@@ -46,3 +48,6 @@ class Job:
     @property
     def is_running(self) -> bool:
         return self.status in RUNNING
+
+    def finish(self, status: str, now: datetime, failure_reason: str | None = None) -> None:
+        self.status, self.finished_at, self.failure_reason = status, now, failure_reason

@@ -18,8 +18,8 @@ COUNT_LIMIT = 10_000
 """Above this many rows GitLab does not say how many there are."""
 
 
-def paginate(call: Call, items: Sequence[Item], view: Callable[[Item], Any]) -> Reply:
-    """One page of `items`, each shown through `view`; asks `page` and `per_page` of the call."""
+def paginate(call: Call, items: Sequence[Item], view: Callable[[Item], Any], *, counted: bool = True) -> Reply:
+    """One page of `items`, each shown through `view`; reads `page` and `per_page` of the call."""
     asked = params.read(call.params, PARAMS)
     per_page = 20 if asked.get("per_page") is None else asked["per_page"]
     if per_page < 1:
@@ -35,7 +35,7 @@ def paginate(call: Call, items: Sequence[Item], view: Callable[[Item], Any]) -> 
         "X-Prev-Page": str(page - 1) if 1 < page <= pages + 1 else "",
     }
     links = {"prev": headers["X-Prev-Page"], "next": headers["X-Next-Page"], "first": "1"}
-    if len(items) <= COUNT_LIMIT:
+    if counted and len(items) <= COUNT_LIMIT:
         headers |= {"X-Total": str(len(items)), "X-Total-Pages": str(pages)}
         links["last"] = str(pages)
     headers["Link"] = ", ".join(

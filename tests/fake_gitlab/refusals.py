@@ -46,6 +46,11 @@ def invalid_model(errors: Mapping[str, list[str]]) -> Refusal:
     return Refusal(Reply(400, {"message": dict(errors)}))
 
 
+def plain(status: int, text: str, headers: Mapping[str, str] | None = None) -> Refusal:
+    """The framework's own form, which job endpoints use."""
+    return Refusal(Reply(status, {"error": text}, headers or {}))
+
+
 def bad_scope() -> Refusal:
     return Refusal(Reply(400, {"message": "Scope contains invalid value"}))
 

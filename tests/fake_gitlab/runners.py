@@ -36,21 +36,26 @@ class Manager:
     system_id: str
     created_at: datetime
     contacted_at: datetime
-    stored_contact: datetime
+    stored_contact: datetime | None = None
     ip_address: str | None = None
     version: str | None = None
     revision: str | None = None
     platform: str | None = None
     architecture: str | None = None
     executor: str | None = None
+    cancel_gracefully: bool = False
+    """Whether it can run after_script when a job is cancelled; read from the database alone."""
 
     def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any]) -> None:
         self.contacted_at, self.ip_address = now, ip_address
         for name in VERSION_FIELDS:
             if info.get(name):
                 setattr(self, name, str(info[name]))
-        if now - self.stored_contact >= PERSIST_AFTER:
+        if self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER:
             self.stored_contact = now
+            features = info.get("features")
+            if isinstance(features, dict):
+                self.cancel_gracefully = bool(features.get("cancel_gracefully"))
 
 
 @dataclass
@@ -88,7 +93,9 @@ class Runner:
 
     @property
     def latest_manager(self) -> Manager | None:
-        return max(self.managers.values(), key=lambda manager: manager.stored_contact, default=None)
+        return max(
+            self.managers.values(), key=lambda manager: manager.stored_contact or manager.created_at, default=None
+        )
 
     def token_expired(self, now: datetime) -> bool:
         return self.token_expires_at is not None and self.token_expires_at <= now

@@ -47,16 +47,17 @@ def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.
         listener.close()
 
 
-def configuration(gitlab: FakeGitLab, tls: TLSFiles | None, *, access_log: bool = False) -> uvicorn.Config:
+def configuration(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
         application(gitlab),
         http=CuttableProtocol,
         ws="none",
         lifespan="off",
-        log_level="info" if access_log else "warning",
-        access_log=access_log,
+        log_level="warning",
+        access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=75,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,

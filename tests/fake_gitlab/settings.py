@@ -23,5 +23,9 @@ class Settings:
     runner_limit: int = 1000
     """Runners that a group or a project may have, counting those made or heard from within seven days."""
     migrations_running: bool = False
+    trace_limit: int = 100 * 1024 * 1024
+    """Bytes of log that end a job."""
+    trace_storing: float = 0.0
+    """Seconds for which the end of a job is answered 202, because its log is still being stored."""
     trace_update_interval: int = 3
     """Seconds between trace updates that the server asks of the runner program."""

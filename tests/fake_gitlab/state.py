@@ -16,7 +16,7 @@ from fake_gitlab.faults import Faults
 from fake_gitlab.jobs import Job
 from fake_gitlab.journal import Entry, Journal
 from fake_gitlab.namespaces import Group, Project, Role
-from fake_gitlab.runners import RUNNER_TYPES, Manager, Runner, assign
+from fake_gitlab.runners import EDITABLE, RUNNER_TYPES, Manager, Runner, assign
 from fake_gitlab.settings import Settings
 
 Hook = Callable[[Entry], None]
@@ -52,6 +52,7 @@ class FakeGitLab:
             self.projects: dict[int, Project] = {}
             self.runners: dict[int, Runner] = {}
             self.jobs: dict[int, Job] = {}
+            self._queue_moves = 0
             self._ids = {kind: itertools.count(1) for kind in ("user", "group", "project", "runner", "manager", "job")}
 
     # People, groups and projects
@@ -134,6 +135,8 @@ class FakeGitLab:
         """A new runner, as the web page or the API makes it; `registered` says that a registration token was used."""
         if runner_type not in RUNNER_TYPES:
             raise ValueError(f"no such runner type: {runner_type}")
+        if not isinstance(owner, {"group_type": Group, "project_type": Project}.get(runner_type, type(None))):
+            raise ValueError(f"{runner_type} does not fit the owner {owner}")
         now = self.clock.now()
         runner = Runner(
             self._next_id("runner"),
@@ -156,6 +159,7 @@ class FakeGitLab:
         runner = self.runners[runner_id]
         assign(runner, attributes)
         runner.updated_at = self.clock.now()
+        self.move_queue()
         return runner
 
     def reset_runner_token(self, runner_id: int) -> str:
@@ -171,19 +175,14 @@ class FakeGitLab:
     def duplicate_runner(self, runner_id: int) -> Runner:
         """A second runner with the same attributes, as a person makes who fills in the form twice."""
         first = self.runners[runner_id]
-        second = self.create_runner(first.runner_type, created_by=first.created_by)
-        second.group_id, second.project_ids = first.group_id, list(first.project_ids)
-        return self.edit_runner(
-            second.id,
-            description=first.description,
-            maintenance_note=first.maintenance_note,
-            paused=first.paused,
-            locked=first.locked,
-            run_untagged=first.run_untagged,
-            tag_list=first.tag_list,
-            access_level=first.access_level,
-            maximum_timeout=first.maximum_timeout,
-        )
+        attributes = {name: getattr(first, name) for name in EDITABLE}
+        return self.create_runner(first.runner_type, owner=self.owner(first), created_by=first.created_by, **attributes)
+
+    def owner(self, runner: Runner) -> Group | Project | None:
+        """The group or project that the runner was made in; None for the instance's runners and for orphans."""
+        if runner.runner_type == "group_type":
+            return self.groups.get(runner.group_id or 0)
+        return self.projects.get(runner.project_ids[0]) if runner.project_ids else None
 
     def heartbeat(self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any]) -> Manager:
         """What every contact of a runner does: touch it, and make or touch the manager of that system id."""
@@ -191,7 +190,7 @@ class FakeGitLab:
         runner.heartbeat(now)
         manager = runner.managers.get(system_id)
         if manager is None:
-            manager = Manager(self._next_id("manager"), system_id, now, now, now)
+            manager = Manager(self._next_id("manager"), system_id, now, now)
             runner.managers[system_id] = manager
         manager.heartbeat(now, ip_address, info)
         return manager
@@ -206,9 +205,7 @@ class FakeGitLab:
 
     def is_orphaned(self, runner: Runner) -> bool:
         """Whether the group or project that owned it is gone."""
-        if runner.runner_type == "group_type":
-            return runner.group_id not in self.groups
-        return runner.runner_type == "project_type" and runner.project_ids[0] not in self.projects
+        return runner.runner_type != "instance_type" and self.owner(runner) is None
 
     def is_busy(self, runner: Runner, system_id: str | None = None) -> bool:
         """Whether the runner (or one of its managers) has a job running."""
@@ -219,9 +216,38 @@ class FakeGitLab:
 
     def owning_groups(self, runner: Runner) -> Iterator[Group]:
         """The group that owns the runner, or the one its project is in, and those above."""
-        if runner.project_ids and (project := self.projects.get(runner.project_ids[0])):
-            return self.ancestors(project.group_id)
-        return self.ancestors(runner.group_id)
+        owner = self.owner(runner)
+        if owner is None:
+            return iter(())
+        return self.ancestors(owner.group_id if isinstance(owner, Project) else owner.id)
+
+    # Jobs
+
+    def add_job(self, project: Project, script: Iterable[str], *, name: str = "job", **details: Any) -> Job:
+        """Put a job into the queue; `details` are further fields of `Job`, as `image` and `tag_list`."""
+        job = Job(self._next_id("job"), tokens.job_token(), project.id, self.clock.now(), name, list(script), **details)
+        self.jobs[job.id] = job
+        self.move_queue()
+        return job
+
+    def cancel_job(self, job_id: int) -> Job:
+        """As the button does: a running job may still run its after_script if its manager can do so."""
+        job = self.jobs[job_id]
+        runner = self.runners.get(job.runner_id or 0)
+        manager = runner.managers.get(job.system_id or "") if runner else None
+        if job.status == "running" and manager is not None and manager.cancel_gracefully:
+            job.status = "canceling"
+        elif job.is_running or job.status == "pending":
+            job.finish("canceled", self.clock.now())
+        return job
+
+    def move_queue(self) -> None:
+        """Have every runner look into the queue again."""
+        self._queue_moves += 1
+
+    def queue_mark(self, runner: Runner) -> str:
+        """What GitLab calls the queue's last update, as this runner sees it."""
+        return f"{runner.id:x}-{self._queue_moves:032x}"
 
     def _issue_token(self, runner: Runner) -> None:
         if runner.registered:

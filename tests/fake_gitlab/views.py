@@ -8,6 +8,7 @@ from typing import Any
 
 from fake_gitlab.access import Caller
 from fake_gitlab.clock import iso
+from fake_gitlab.jobs import Job
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.runners import Manager, Runner
 from fake_gitlab.state import FakeGitLab
@@ -81,6 +82,33 @@ def manager(gitlab: FakeGitLab, runner: Runner, shown: Manager) -> dict[str, Any
         "status": manager_status(shown, gitlab.clock.now()),
         "job_execution_status": "active" if gitlab.is_busy(runner, shown.system_id) else "idle",
     }
+
+
+def job_in_list(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
+    ended = job.finished_at or gitlab.clock.now()
+    project = gitlab.projects[job.project_id]
+    shown = {
+        "id": job.id,
+        "status": job.status,
+        "stage": "test",
+        "name": job.name,
+        "ref": "main",
+        "tag": False,
+        "coverage": None,
+        "allow_failure": False,
+        "created_at": iso(job.created_at),
+        "started_at": iso(job.started_at),
+        "finished_at": iso(job.finished_at),
+        "erased_at": None,
+        "duration": (ended - job.started_at).total_seconds() if job.started_at else None,
+        "queued_duration": ((job.started_at or ended) - job.created_at).total_seconds(),
+        "user": None,
+        "commit": None,
+        "pipeline": {"id": job.id, "project_id": project.id, "ref": "main"},
+        "web_url": f"/jobs/{job.id}",
+        "project": project_in_brief(project),
+    }
+    return {**shown, "failure_reason": job.failure_reason} if job.status == "failed" else shown
 
 
 def project_in_brief(project: Project) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from fake_gitlab.api import lists, registration, runner_tokens, single_runner
+from fake_gitlab.api import instance, jobs_of_runner, lists, registration, runner_jobs, runner_tokens, single_runner
 from fake_gitlab.exchange import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -11,5 +11,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *lists.ENDPOINTS,
     *runner_tokens.ENDPOINTS,
     *single_runner.ENDPOINTS,
+    *jobs_of_runner.ENDPOINTS,
+    *runner_jobs.ENDPOINTS,
+    *instance.ENDPOINTS,
 )
 """In the order of routing: literal paths stand before `/runners/{id}`."""

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which jobs a runner has worked on."""
+
+from __future__ import annotations
+
+from fake_gitlab import refusals, views
+from fake_gitlab.api.single_runner import enter
+from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.jobs import STATUSES
+from fake_gitlab.namespaces import Role
+from fake_gitlab.pagination import paginate
+from fake_gitlab.params import Param
+from fake_gitlab.state import FakeGitLab
+
+
+def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
+    """Those of projects in which the caller is at least Reporter, the newest first."""
+    caller, asked, runner = enter(
+        gitlab,
+        call,
+        [
+            Param("status", values=STATUSES),
+            Param("system_id"),
+            Param("order_by", values=("id",)),
+            Param("sort", values=("asc", "desc")),
+        ],
+    )
+    if not caller.may_read_builds(runner):
+        raise refusals.forbidden("No access granted")
+    readable = {
+        project.id
+        for project in gitlab.projects.values()
+        if caller.is_admin or caller.user.auditor or caller.role_in(project) >= Role.REPORTER
+    }
+    chosen = [
+        job
+        for job in gitlab.jobs.values()
+        if job.runner_id == runner.id
+        and job.project_id in readable
+        and asked.get("status") in (None, job.status)
+        and asked.get("system_id") in (None, job.system_id)
+    ]
+    chosen.sort(key=lambda job: job.id, reverse=asked.get("sort") != "asc")
+    return paginate(call, chosen, lambda job: views.job_in_list(gitlab, job), counted=not asked.get("system_id"))
+
+
+ENDPOINTS = (Endpoint("GET", "/runners/{id}/jobs", jobs, "user"),)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page for people: runners, the Pis behind them, jobs and their logs. No scripts; it reloads itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from html import escape
+from pathlib import Path
+
+from fake_gitlab.jobs import Job
+from fake_gitlab.runners import Manager, Runner
+from fake_gitlab.state import FakeGitLab
+from fake_gitlab.status import manager_status, page_status
+
+REFRESH = 3
+"""Seconds."""
+_JOBS_SHOWN = 20
+_TAIL = 12
+# Colours, cursor movements and section marks of a log; also whatever a lone carriage return was meant to overwrite.
+_MARKS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
+_OVERWRITTEN = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
+
+_STYLE = Path(__file__).with_name("page.css").read_text()
+
+
+def overview(gitlab: FakeGitLab) -> str:
+    runners, jobs = list(gitlab.runners.values()), list(gitlab.jobs.values())[::-1]
+    now = gitlab.clock.now()
+    hidden = len(jobs) - _JOBS_SHOWN
+    body = [
+        "<h1>Fake GitLab</h1>",
+        f'<p class="about">{_count(len(runners), "runner")}, {_count(len(jobs), "job")}, '
+        f"{_count(len(gitlab.journal), 'request')} since the start. Every token on this server is made up.</p>",
+        "<h2>Runners</h2>",
+        _runner_table(gitlab, runners, now) if runners else '<p class="soft">None is registered yet.</p>',
+        "<h2>Jobs</h2>",
+        _job_list(gitlab, jobs[:_JOBS_SHOWN], now) if jobs else '<p class="soft">None was queued yet.</p>',
+        f'<p class="soft">and {hidden} older ones.</p>' if hidden > 0 else "",
+    ]
+    return _document("Fake GitLab", "\n".join(body))
+
+
+def job(gitlab: FakeGitLab, shown: Job) -> str:
+    body = [
+        '<p class="about"><a href="/">Fake GitLab</a></p>',
+        f'<h1>{escape(shown.name)} <span class="soft">#{shown.id}</span></h1>',
+        f'<p class="about">{_job_line(gitlab, shown, gitlab.clock.now())}</p>',
+        f"<pre>{escape(readable(shown.log)) or 'No log yet.'}</pre>",
+    ]
+    return _document(f"{shown.name} #{shown.id}", "\n".join(body), refresh=shown.finished_at is None)
+
+
+def readable(log: str) -> str:
+    """A log as a terminal would have shown it, without colours."""
+    return _OVERWRITTEN.sub("", _MARKS.sub("", log)).strip("\n")
+
+
+def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> str:
+    head = "<tr><th>Runner</th><th>Status</th><th>Last contact</th><th>Owner</th><th>Tags</th></tr>"
+    return f"<table>{head}{''.join(_runner_rows(gitlab, runner, now) for runner in runners)}</table>"
+
+
+def _runner_rows(gitlab: FakeGitLab, runner: Runner, now: datetime) -> str:
+    owner = gitlab.owner(runner)
+    untagged = '<span class="soft">untagged jobs</span>' if runner.run_untagged else ""
+    tags = " ".join(f'<span class="tag">{escape(tag)}</span>' for tag in runner.tag_list)
+    note = f'<div class="note">{escape(runner.maintenance_note)}</div>' if runner.maintenance_note else ""
+    name = escape(runner.description or "no description")
+    row = (
+        f'<tr class="runner"><td>{name} <span class="soft">#{runner.id}</span>{note}</td>'
+        f"<td>{_status(page_status(runner, now), paused=runner.paused)}</td><td>{_ago(runner.contacted_at, now)}</td>"
+        f"<td>{escape(owner.path) if owner else 'the instance'}</td><td>{tags} {untagged}</td></tr>"
+    )
+    return row + "".join(_manager_row(manager, now) for manager in runner.managers.values())
+
+
+def _manager_row(manager: Manager, now: datetime) -> str:
+    version = f"{manager.version or 'unknown version'}, {manager.architecture or 'unknown architecture'}"
+    return (
+        f'<tr class="manager"><td><code>{escape(manager.system_id)}</code></td>'
+        f"<td>{_status(manager_status(manager, now))}</td><td>{_ago(manager.contacted_at, now)}</td>"
+        f"<td>{escape(manager.ip_address or '')}</td><td>{escape(version)}</td></tr>"
+    )
+
+
+def _job_list(gitlab: FakeGitLab, jobs: list[Job], now: datetime) -> str:
+    return "\n".join(
+        f'<div><a href="/jobs/{shown.id}">{escape(shown.name)}</a> <span class="soft">#{shown.id}</span> '
+        f"{_job_line(gitlab, shown, now)}<pre>{_tail(shown) or 'No log yet.'}</pre></div>"
+        for shown in jobs
+    )
+
+
+def _job_line(gitlab: FakeGitLab, shown: Job, now: datetime) -> str:
+    parts = [_status(shown.status) + (f" ({escape(shown.failure_reason)})" if shown.failure_reason else "")]
+    if shown.runner_id is not None:
+        runner = gitlab.runners.get(shown.runner_id)
+        parts.append(escape((runner and runner.description) or f"runner {shown.runner_id}"))
+    if shown.system_id:
+        parts.append(f"<code>{escape(shown.system_id)}</code>")
+    if shown.started_at:
+        seconds = ((shown.finished_at or now) - shown.started_at).total_seconds()
+        parts.append(f"{seconds:.0f} s")
+    else:
+        parts.append(f"waiting for {_ago(shown.created_at, now).removesuffix(' ago')}")
+    return '<span class="soft"> · </span>'.join(parts)
+
+
+def _tail(shown: Job) -> str:
+    return escape("\n".join(readable(shown.log).splitlines()[-_TAIL:]))
+
+
+def _status(status: str, *, paused: bool = False) -> str:
+    label = f'<span class="{status.partition("_")[0]}">{status.replace("_", " ")}</span>'
+    return f'{label}, <span class="paused">paused</span>' if paused else label
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return '<span class="soft">never</span>'
+    seconds = max((now - moment).total_seconds(), 0)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _document(title: str, body: str, *, refresh: bool = True) -> str:
+    reload = f'<meta http-equiv="refresh" content="{REFRESH}">' if refresh else ""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{reload}'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )

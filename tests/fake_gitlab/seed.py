@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The people, groups and projects of an instance, from data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fake_gitlab.accounts import User
+from fake_gitlab.namespaces import Group, Project, Role, role_named
+from fake_gitlab.settings import Settings
+from fake_gitlab.state import FakeGitLab
+
+# Ids may be given where they matter (a project that stands in an inventory); otherwise they count up from 1.
+EXAMPLE: dict[str, Any] = {
+    "settings": {"allow_registration_tokens": True},
+    "users": [
+        {"username": "root", "admin": True, "tokens": [{"value": "glpat-root", "scopes": ["api"]}]},
+        {
+            "username": "alice",
+            "tokens": [{"value": "glpat-alice", "scopes": ["create_runner", "manage_runner", "read_api"]}],
+        },
+    ],
+    "groups": [{"path": "fleet", "members": {"alice": "owner"}}],
+    "projects": [{"path": "fleet/pis", "group": "fleet", "id": 42, "registration_token": "GR1348941example"}],
+}
+
+
+def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
+    """Add what the seed describes (`EXAMPLE` shows its form). Raises KeyError, TypeError or ValueError for nonsense."""
+    change_settings(gitlab.settings, seed.get("settings", {}))
+    users = {entry["username"]: _plant_user(gitlab, entry) for entry in seed.get("users", [])}
+    groups: dict[str, Group] = {}
+    for entry in seed.get("groups", []):
+        parent = groups[entry["parent"]] if entry.get("parent") else None
+        group = gitlab.add_group(entry["path"], parent=parent, members=_members(users, entry), group_id=entry.get("id"))
+        _set(
+            group,
+            entry,
+            "registration_token",
+            "allow_registration_tokens",
+            "allow_runner_registration",
+            "token_lifetime",
+        )
+        groups[group.path] = group
+    for entry in seed.get("projects", []):
+        project = gitlab.add_project(
+            entry["path"],
+            group=groups[entry["group"]] if entry.get("group") else None,
+            members=_members(users, entry),
+            project_id=entry.get("id"),
+        )
+        _set(project, entry, "registration_token", "allow_runner_registration")
+
+
+def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:
+    """Set settings by name. Raises ValueError for one that does not exist."""
+    unknown = sorted(name for name in values if not hasattr(settings, name))
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    for name, value in values.items():
+        setattr(settings, name, value)
+
+
+def _plant_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
+    user = gitlab.add_user(entry["username"], admin=entry.get("admin", False), auditor=entry.get("auditor", False))
+    for token in entry.get("tokens", []):
+        gitlab.add_token(user, token["scopes"], value=token["value"], lifetime=token.get("lifetime"))
+        gitlab.access_tokens[token["value"]].revoked = token.get("revoked", False)
+    return user
+
+
+def _members(users: Mapping[str, User], entry: Mapping[str, Any]) -> dict[User, Role]:
+    return {users[username]: role_named(role) for username, role in entry.get("members", {}).items()}
+
+
+def _set(namespace: Group | Project, entry: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if name in entry:
+            setattr(namespace, name, entry[name])
