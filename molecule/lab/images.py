@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from images import docker_job_image, helper_image, job_image, runner_image
+
 
 @dataclass(frozen=True)
 class LabImage:
@@ -17,4 +19,12 @@ class LabImage:
 
 def lab_images() -> list[LabImage]:
     """Return the images of the lab, made where they are missing."""
-    return []
+    images = [
+        LabImage(runner_image(), "gitlab-runner:lab", "gitlab_runner_image"),
+        LabImage(job_image(), "job:busybox", "lab_job_image"),
+        LabImage(docker_job_image(), "job:docker", "lab_docker_job_image"),
+    ]
+    helper = helper_image()
+    if helper:
+        images.append(LabImage(helper, "gitlab-runner-helper:lab", "lab_helper_image"))
+    return images

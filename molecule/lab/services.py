@@ -84,10 +84,8 @@ def ensure_gitlab(folder: Path, address: str) -> str:
 
 def api_token(folder: Path) -> str:
     """Return the personal access token that the lab's playbooks use (scopes create_runner, manage_runner, read_api)."""
-    tokens: dict[str, str] = {
-        token["name"]: token["token"] for token in json.loads((folder / "gitlab-seed.json").read_text())["tokens"]
-    }
-    return tokens["ansible"]
+    seed = json.loads((folder / "gitlab-seed.json").read_text())
+    return str(seed["users"][0]["tokens"][0]["value"])
 
 
 def stop_gitlab(folder: Path) -> None:
@@ -99,17 +97,13 @@ def stop_gitlab(folder: Path) -> None:
 
 
 def _seed() -> dict[str, object]:
+    # The least that a user of the role needs; an instance like this one is what GitLab sets up by default.
+    token = {"value": f"glpat-{secrets.token_urlsafe(15)}", "scopes": ["create_runner", "manage_runner", "read_api"]}
     return {
-        "users": [{"id": 1, "username": "fleet", "admin": False}],
-        "tokens": [
-            {
-                "name": "ansible", "user": "fleet", "token": f"glpat-{secrets.token_urlsafe(15)}",
-                "scopes": ["create_runner", "manage_runner", "read_api"],
-            }
-        ],
-        "groups": [{"id": 7, "name": "pis", "owners": ["fleet"]}],
-        "projects": [{"id": PROJECT_ID, "name": "pis/firmware", "group": 7, "maintainers": ["fleet"]}],
-    }  # fmt: skip
+        "users": [{"username": "fleet", "tokens": [token]}],
+        "groups": [{"path": "pis", "members": {"fleet": "owner"}}],
+        "projects": [{"path": "pis/firmware", "group": "pis", "id": PROJECT_ID}],
+    }
 
 
 def _running(folder: Path) -> int:
