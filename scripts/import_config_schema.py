@@ -27,6 +27,7 @@ KEPT = {
     "min": "min",
     "min_length": "min_length",
     "max_items": "max_items",
+    "allowed_keys": "allowed_keys",
     "key_pattern": "key_pattern",
     "value_pattern": "value_pattern",
     "unit": "unit",
@@ -46,6 +47,11 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
     kept = {ours: entry[theirs] for theirs, ours in KEPT.items() if entry.get(theirs) not in (None, False)}
     if "managed" in kept:
         kept["managed"] = True
+    note = entry.get("note", "")
+    if "compared without case" in note:
+        kept["any_case"] = True
+    if "must contain %s" in note:
+        kept["contains"] = "%s"
     if entry.get("default_known") and entry.get("default") is not None:
         kept["default"] = entry["default"]
     return kept

@@ -31,6 +31,9 @@ class Key:
     min: int | str | None = None
     min_length: int = 0
     max_items: int | None = None
+    allowed_keys: tuple[str, ...] = ()
+    any_case: bool = False  # enum is compared without regard to case
+    contains: str = ""
     key_pattern: str = ""
     value_pattern: str = ""
     unit: str = ""
@@ -100,4 +103,5 @@ def schema() -> Schema:
 
 
 def _key(path: str, entry: dict[str, Any]) -> Key:
-    return Key(path, **{name: tuple(value) if name.startswith("enum") else value for name, value in entry.items()})
+    facts: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Key(path, **facts)

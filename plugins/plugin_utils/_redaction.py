@@ -71,7 +71,8 @@ def _shown(text: str, mask: Mask, strings: frozenset[str]) -> str:
         return UNREADABLE if text else ""
 
     def value(location: Location, present: Any) -> Any:
-        path, spot = "", ()
+        path = ""
+        spot: Spot = ()
         for depth, step in enumerate(location):
             if isinstance(step, str):
                 path = join(path, schema().spelled(path, step))

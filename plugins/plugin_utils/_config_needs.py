@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a running GitLab Runner needs to take up a changed config.toml.
+
+It looks at the modification time every 3 s and reloads by itself if that is later than the one it has loaded, or when
+it is sent SIGHUP. Some settings are read at its start only.
+https://docs.gitlab.com/runner/configuration/advanced-configuration/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
+
+# an autoscaler is set up once; only its policies are read again
+# https://docs.gitlab.com/runner/configuration/advanced-configuration/#the-runnersautoscaler-section
+STARTED_ONCE = "runners.autoscaler"
+READ_AGAIN = "runners.autoscaler.policy"
+
+
+def needs(before: Mapping[str, Any], after: Mapping[str, Any], *, clock_behind: bool = False) -> str:
+    """none, poll (it notices by itself), sighup or restart, from the data of config.toml as _config_document.parse
+    gives it. clock_behind: the modification time did not advance."""
+    paths = set(changed_paths(before, after))
+    if not paths:
+        return "none"
+    if any(map(_read_at_start, paths)):
+        return "restart"
+    return "sighup" if clock_behind else "poll"
+
+
+def changed_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Schema paths of the keys that GitLab Runner would read differently."""
+    yield from _differences("", _without_runners(before), _without_runners(after))
+    old, new = _entries(before), _entries(after)
+    for entry in old.keys() | new.keys():
+        if (entry in old) != (entry in new):
+            yield "runners"
+        yield from _differences("runners", old.get(entry, {}), new.get(entry, {}))
+
+
+def _differences(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in before.keys() | after.keys():
+        place, old, new = join(path, name), before.get(name), after.get(name)
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            yield from _differences(place, _table(old), _table(new))
+        elif not (equivalent(place, old, new) if new is not None else equivalent(place, None, old)):
+            yield place
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _without_runners(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "runners"}
+
+
+def _entries(data: Mapping[str, Any]) -> dict[Any, Mapping[str, Any]]:
+    """Entries by name and how many of that name came before."""
+    entries: dict[Any, Mapping[str, Any]] = {}
+    for entry in data["runners"]:
+        same = sum(name == entry.get("name") for name, _count in entries)
+        entries[entry.get("name"), same] = entry
+    return entries
+
+
+def _read_at_start(path: str) -> bool:
+    if path == STARTED_ONCE or path.startswith(f"{STARTED_ONCE}."):
+        return not (path == READ_AGAIN or path.startswith(f"{READ_AGAIN}."))
+    while path:
+        key = schema().find(path)
+        if key is not None and key.restart:
+            return True
+        path = path.rpartition(".")[0]
+    return False

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the last whole config.toml after a power cut.
+
+This collection never leaves a half-written file, but GitLab Runner saves in place: it truncates, then writes. A power
+cut at that moment leaves an empty file, one full of zero bytes, or the beginning of one.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError, parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
+
+
+def is_broken(seen: HostFile) -> bool:
+    """Whether the file is there but empty or not TOML."""
+    return seen.exists and not _is_whole(seen.content)
+
+
+def newest_whole(backups: list[tuple[str, str]]) -> tuple[str, str]:
+    """The first of (path, content) that can be used. Raises ConfigTomlError when there is none."""
+    for path, content in backups:
+        if _is_whole(content):
+            return path, content
+    raise ConfigTomlError(f"it is empty or broken, and none of its {len(backups)} former contents is whole")
+
+
+def _is_whole(content: str) -> bool:
+    try:
+        parse(content)
+    except ConfigTomlError:
+        return False
+    return bool(content.strip())
