@@ -35,7 +35,7 @@ test: setup ## Run all tests.
 	@scripts/test.sh
 
 demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show that a second run changes nothing.
-	@LAB_PIS=$(LAB_PIS) scripts/demo.sh
+	@$(LAB) demo demo --pis $(LAB_PIS)
 
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
 	@python -m tests.bench

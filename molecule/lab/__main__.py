@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make and remove labs: `python -m lab up NAME`, `python -m lab down NAME`, `python -m lab clean`."""
+"""Make, show and remove labs: `python -m lab up NAME`, `... demo NAME`, `... down NAME`, `... clean`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from .demo import demo
 from .host import LABEL, STATE, LabError, docker, engine_answers, ensure_engine, run, say, stop_engine
 from .images import lab_images
 from .inventory import write_inventory
@@ -80,20 +81,28 @@ def main() -> int:
     """Run the command line; a LabError becomes one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, what in (("up", "make a lab"), ("down", "remove a lab")):
+    for command, what in (("up", "make a lab"), ("demo", "make a lab and a fleet of it"), ("down", "remove a lab")):
         sub = commands.add_parser(command, help=what)
         sub.add_argument("name")
-        if command == "up":
-            sub.add_argument("--pis", type=int, default=int(os.environ.get("LAB_PIS", "3")))
+        if command != "down":
+            sub.add_argument(
+                "--pis", type=int, default=int(os.environ.get("LAB_PIS", "3")), help="default: %(default)s"
+            )
     commands.add_parser("clean", help="remove every lab, its images and the engine that it started")
     arguments = parser.parse_args()
     try:
-        if arguments.command == "up":
-            up(arguments.name, arguments.pis)
-        elif arguments.command == "down":
-            down(arguments.name)
-        else:
-            clean()
+        match arguments.command:
+            case "up":
+                up(arguments.name, arguments.pis)
+            case "demo":
+                # From bare Pis, also when a demo was here before.
+                down(arguments.name)
+                up(arguments.name, arguments.pis)
+                demo(arguments.name)
+            case "down":
+                down(arguments.name)
+            case "clean":
+                clean()
     except LabError as error:
         print(f"[lab] {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running lab as the demo and the tests see it: its Pis, its playbook runs, its GitLab."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shlex
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .host import ROOT, STATE, LabError
+
+JOB_ENDS = ("success", "failed", "canceled")
+
+
+class GitLab:
+    """The strings of the lab's fake GitLab: queue jobs, read the journal, do what people do in its web page."""
+
+    def __init__(self, url: str, ca: Path) -> None:
+        self.url = url
+        self._context = ssl.create_default_context(cafile=str(ca))
+
+    def call(self, method: str, path: str, **body: Any) -> Any:
+        """Send a request below /_fake and return the JSON of the reply, None when it is empty."""
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(
+            f"{self.url}/_fake{path}", data, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30, context=self._context) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def runners(self) -> list[dict[str, Any]]:
+        """Return the runners of the instance with their managers; no token among it."""
+        runners: list[dict[str, Any]] = self.call("GET", "/runners")
+        return runners
+
+    def writes(self) -> list[str]:
+        """Return the write requests since the journal was cleared, such as `POST /api/v4/user/runners`."""
+        return [f"{entry['method']} {entry['path']}" for entry in self.call("GET", "/journal?writes=1")]
+
+    def requests_of_ansible(self) -> Counter[str]:
+        """Count the requests since the journal was cleared that a runner process does not send."""
+        entries = [entry for entry in self.call("GET", "/journal") if entry["family"] != "job"]
+        return Counter(f"{entry['method']} {re.sub(r'/[0-9]+', '/:id', entry['path'])}" for entry in entries)
+
+    def finished_job(self, timeout: int = 120, **job: Any) -> dict[str, Any]:
+        """Queue a job, wait until it has ended, and return it with its trace; a LabError when nobody takes it."""
+        number = self.call("POST", "/jobs", **job)["id"]
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            found: dict[str, Any] = self.call("GET", f"/jobs/{number}")
+            if found["status"] in JOB_ENDS:
+                return found
+            time.sleep(0.5)
+        raise LabError(f"job {number} {job.get('tag_list')} is {found['status']} after {timeout} s:\n{found['trace']}")
+
+
+@dataclass(frozen=True)
+class Play:
+    """What a run of ansible-playbook came to."""
+
+    code: int
+    output: str
+    executions: list[dict[str, str]] = field(default_factory=list)
+    """One entry per execution of a module, as the callback module_executions writes them."""
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """The numbers of the recap by host: ok, changed, unreachable, failed, skipped, rescued, ignored."""
+        lines = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
+        return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", rest)} for host, rest in lines}
+
+
+class Lab:
+    """A lab that is up, and the fleet that `inventories` make of it."""
+
+    def __init__(self, name: str, inventories: list[Path]) -> None:
+        self.folder = STATE / name
+        if not (self.folder / "inventory").is_dir():
+            raise LabError(f"lab {name} is not up")
+        self.inventories = [ROOT / "molecule" / "fleet", *inventories, self.folder / "inventory"]
+        variables = json.loads((self.folder / "inventory" / "group_vars" / "pis" / "lab.yml").read_text())
+        self.variables: dict[str, Any] = variables
+        self.gitlab = GitLab(variables["gitlab_runner_url"], self.folder / "tls" / "ca.crt")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The Pis' addresses by inventory name."""
+        inventory = configparser.ConfigParser(allow_no_value=True, delimiters=(" ",))
+        inventory.read(self.folder / "inventory" / "pis.ini")
+        return {name: re.search(r"ansible_host=(\S+)", rest or "").group(1) for name, rest in inventory["pis"].items()}  # type: ignore[union-attr]
+
+    def ssh(self, pi: str, command: str) -> str:
+        """Run a command on a Pi as root and return its output; a LabError when it fails."""
+        done = subprocess.run(
+            [
+                "ssh", "-i", str(self.folder / "id_ed25519"), "-o", "BatchMode=yes", "-o", "ControlMaster=auto",
+                "-o", f"ControlPath={self.folder}/ssh-%C", "-o", "ControlPersist=60",
+                "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", f"pi@{self.addresses[pi]}",
+                f"echo raspberry | sudo -S -p '' -- sh -c {shlex.quote(command)}",
+            ],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise LabError(f"{pi}: `{command}` failed with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def play(self, *arguments: str, playbook: str = "pifleet.ci.site", show: bool = False, **environment: str) -> Play:
+        """Run ansible-playbook on the fleet and return what came of it; `show` prints its output as it comes."""
+        record = self.folder / "executions.jsonl"
+        record.unlink(missing_ok=True)
+        inventories = [argument for path in self.inventories for argument in ("-i", str(path))]
+        process = subprocess.Popen(
+            ["ansible-playbook", playbook, *inventories, *arguments],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "callback"),
+                "ANSIBLE_CALLBACKS_ENABLED": "module_executions",
+                "PIFLEET_MODULE_EXECUTIONS": str(record),
+                **environment,
+            },
+        )  # fmt: skip
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if show:
+                print(line, end="", flush=True)
+        code = process.wait()
+        executions = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+        return Play(code, "".join(lines), executions)
