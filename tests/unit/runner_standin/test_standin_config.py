@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stand-in reads config.toml as strictly as GitLab Runner; where the real program is at hand, it judges as well."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from runner_standin import cli, config, durations
+from runner_standin.config import ConfigError
+
+from standin_strictness import ACCEPTED, REFUSED
+
+_REAL = shutil.which("gitlab-runner")
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "config.toml"
+        path.write_bytes(text.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_accepted(case: str, write) -> None:
+    config.load(write(ACCEPTED[case]))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str, write) -> None:
+    with pytest.raises(ConfigError):
+        config.load(write(REFUSED[case]))
+
+
+@pytest.mark.skipif(_REAL is None, reason="no gitlab-runner on PATH")
+@pytest.mark.parametrize("case", [*ACCEPTED, *REFUSED])
+def test_the_real_program_agrees(case: str, write) -> None:
+    path = write({**ACCEPTED, **REFUSED}[case])
+    # `lint` (19.3) finds more than loading does, but only a file that cannot be loaded is "decoding config".
+    command = [str(_REAL), "lint", "--config", str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20).stderr
+    assert ("decoding config: " not in said) == (case in ACCEPTED), said
+
+
+def test_missing_file_is_empty(tmp_path: Path) -> None:
+    loaded = config.load(tmp_path / "config.toml")
+    assert (loaded.concurrent, loaded.runners) == (1, ())
+
+
+def test_exact_key_wins_over_another_case(write) -> None:
+    assert config.load(write("Concurrent = 4\nconcurrent = 2\n")).concurrent == 2
+
+
+def test_unknown_keys_are_listed_for_lint(write) -> None:
+    path = write('concurent = 1\n[[runners]]\nname="a"\nurl="u"\ntoken="t"\nexecutor="shell"\ntags=["x"]\n')
+    assert config.load(path).unknown == ["concurent", "runners.tags"]
+    assert cli.main(["lint", "--config", str(path)]) == 1
+
+
+def test_environment_is_expanded_in_url_and_token(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PI_TOKEN", "glrt-secret")
+    runner = config.load(write('[[runners]]\ntoken = "$PI_TOKEN"\nurl = "${PI_URL}"\n')).runners[0]
+    assert (runner.token, runner.url) == ("glrt-secret", "")
+
+
+@pytest.mark.parametrize(
+    ("token", "short"),
+    [
+        ("glrt-t3_abcdefghijkl", "abcdefghi"),
+        ("glrt-abcdefghijkl", "abcdefghi"),
+        ("glrtr-abcdefghijkl", "abcdefghi"),
+        ("abc", "abc"),
+    ],
+)
+def test_only_a_part_of_the_token_is_shown(token: str, short: str, write) -> None:
+    assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short == short
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("-2m", -120), ("0", 0), (900, 9e-7), ("1µs", 1e-6)],
+)
+def test_durations(text: str | int, seconds: float) -> None:
+    assert durations.seconds(text) == pytest.approx(seconds)
