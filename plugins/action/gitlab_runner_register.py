@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Glue: one wanted runner, the host's config.toml and GitLab. All thinking is in plugin_utils/_registration*.py."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.basic import missing_required_lib
+from ansible.plugins.action import ActionBase
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
+    HostFile,
+    HostFileError,
+    read_host_file,
+    replace_host_file,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import (
+    WantedError,
+    wanted_runner,
+    without_effect,
+)
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **GITLAB_OPTIONS,
+    "config_path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
+    "name": {"type": "str"},
+    "registration_token": {"type": "str", "no_log": True},
+    "token": {"type": "str", "no_log": True},
+    "fleet": {"type": "str", "default": "default"},
+    "runner_type": {"type": "str", "choices": ["instance_type", "group_type", "project_type"]},
+    "group_id": {"type": "int"},
+    "project_id": {"type": "int"},
+    "description": {"type": "str"},
+    "tag_list": {"type": "list", "elements": "str"},
+    "run_untagged": {"type": "bool"},
+    "locked": {"type": "bool"},
+    "paused": {"type": "bool"},
+    "access_level": {"type": "str", "choices": ["not_protected", "ref_protected"]},
+    "maximum_timeout": {"type": "int"},
+    "maintenance_note": {"type": "str"},
+    "takeover": {"type": "bool", "default": False},
+    "adopt_existing_entry": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+class HostConfig:
+    """The FilePort of a real host."""
+
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], path: str) -> None:
+        self._action, self._task_vars, self._path = action, task_vars, path
+
+    def read(self) -> HostFile:
+        return read_host_file(self._action, self._task_vars, self._path)
+
+    def replace(self, seen: HostFile, content: str) -> HostFile:
+        return replace_host_file(self._action, self._task_vars, seen, content)
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = task_vars or {}
+        reply = super().run(tmp, task_vars)
+        del tmp
+        if IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+        options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
+        host = str(task_vars.get("inventory_hostname", ""))
+        try:
+            wanted = wanted_runner(options, host)
+            if options["ca_path"]:
+                options["ca_path"] = self._loader.path_dwim(options["ca_path"])
+            file = HostConfig(self, task_vars, options["config_path"])
+            outcome = register(wanted, file, connect(options), run=secrets.token_hex(4), check=self._task.check_mode)
+        except WantedError as error:
+            raise AnsibleActionFail(str(error)) from None
+        except (GitLabError, Refusal, HostFileError, Contended, ConfigTomlError) as error:
+            raise AnsibleActionFail(f"{wanted}: {error}") from None
+        ignored = without_effect(options)
+        if ignored:
+            reply["warnings"] = [f"{wanted}: {', '.join(ignored)} can only be kept in GitLab with api_token."]
+        return {**reply, **result(wanted, outcome)}

@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gitlab_runner_register
+short_description: Keep one runner in GitLab and one entry in a host's config.toml in step
+version_added: 1.0.0
+author:
+  - The pifleet.ci authors (@pifleet)
+description:
+  - Makes sure that the host's C(config.toml) has exactly one entry of the name with a working runner authentication
+    token, and that GitLab
+    has exactly one runner for it, with the wanted attributes.
+  - That holds whatever happened before. The play was killed, a reply was lost, the SD card was replaced, the runner
+    was deleted or its token
+    was reset in the web page, two people ran the play at once.
+  - The runner is recognised by a key C(<fleet>/<inventory_hostname>/<name>) on the last line of its maintenance
+    note, never by its
+    description. Runners without that key are never touched.
+  - Only GitLab's token, C(id), C(url), C(name) and dates of the entry are written. Its other keys belong to
+    M(pifleet.ci.runner_config).
+  - A run that has nothing to do sends one C(GET /runners/:id) and one C(POST /runners/verify), and executes one
+    module on the host.
+options:
+  config_path:
+    description: GitLab Runner's configuration file on the host.
+    type: str
+    default: /etc/gitlab-runner/config.toml
+  name:
+    description:
+      - The entry's name in C(config.toml), and the last part of the key. Required.
+    type: str
+  api_token:
+    description:
+      - Needs the scopes V(create_runner) and V(manage_runner), and V(read_api) to find a runner whose token is lost.
+        V(api) has them all.
+      - Exactly one of O(api_token), O(registration_token) and O(token) is given. Only this one can find a runner
+        again, correct its
+        attributes and remove duplicates.
+  registration_token:
+    description:
+      - For servers that still allow registration with it. A runner whose token is lost cannot be found again this
+        way.
+    type: str
+  token:
+    description:
+      - A ready-made runner authentication token, V(glrt-...). It is verified and entered; no runner is ever created
+        or deleted.
+      - If the runner's process has rotated it, the file's newer token stays.
+    type: str
+  fleet:
+    description: The first part of the key. Two fleets in one GitLab that use the same host names need different ones.
+    type: str
+    default: default
+  runner_type:
+    description: Where the runner belongs. Required with O(api_token). GitLab cannot change it later.
+    type: str
+    choices: [instance_type, group_type, project_type]
+  group_id:
+    description: The group's number, with O(runner_type=group_type).
+    type: int
+  project_id:
+    description: The project's number, with O(runner_type=project_type).
+    type: int
+  description:
+    description: What the web page shows. V(<inventory_hostname> <name>) if not given.
+    type: str
+  tag_list:
+    description: The runner's tags, all of them; their order does not matter.
+    type: list
+    elements: str
+  run_untagged:
+    description: Whether it takes jobs without tags.
+    type: bool
+  locked:
+    description: Whether it is locked to its projects.
+    type: bool
+  paused:
+    description: Whether it takes no new jobs.
+    type: bool
+  access_level:
+    description: Whether it takes jobs of protected references only.
+    type: str
+    choices: [not_protected, ref_protected]
+  maximum_timeout:
+    description: The longest a job may take, in seconds, at least 600. V(0) removes the limit.
+    type: int
+  maintenance_note:
+    description:
+      - The user's part of the maintenance note. The key follows on a line of its own.
+    type: str
+  takeover:
+    description:
+      - Take over a runner that another machine has run within the last two hours, or an entry that is for another
+        GitLab.
+    type: bool
+    default: false
+  adopt_existing_entry:
+    description:
+      - Whether an entry of the name whose token works, but whose runner has no key, is made ours, which keeps its
+        runner.
+        If V(false), the task fails.
+    type: bool
+    default: true
+  state:
+    description:
+      - V(absent) deletes the runner in GitLab and the entry in the file. A runner without our key is left alone, and
+        of a ready-made
+        token only this machine's share is removed.
+    type: str
+    choices: [present, absent]
+    default: present
+  timeout:
+    description: Seconds to wait for each answer of GitLab.
+    type: float
+    default: 30
+notes:
+  - Attributes that are not given are left as they are in GitLab.
+  - Without O(api_token) GitLab neither shows nor changes attributes; they are set once at the registration, or not
+    at all with O(token).
+seealso:
+  - module: pifleet.ci.runner_config
+  - module: pifleet.ci.gitlab_runner_wait
+  - name: Registration, and what it survives
+    description: What happens when the card dies, the runner is deleted, the token is reset, the play is killed.
+    link: https://github.com/pifleet/ci/blob/main/docs/registration.md
+extends_documentation_fragment:
+  - pifleet.ci.gitlab
+  - pifleet.ci.gitlab.action
+attributes:
+  check_mode:
+    description: Says exactly what a run would do, and sends and writes nothing but the heartbeat of C(verify).
+    support: full
+  diff_mode:
+    description: Shows the entry and the runner before and after, without tokens.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Register a runner for one project
+  pifleet.ci.gitlab_runner_register:
+    url: https://gitlab.example.com
+    api_token: "{{ vault_gitlab_api_token }}"
+    name: docker
+    runner_type: project_type
+    project_id: 42
+    tag_list: [rpi, arm64]
+    run_untagged: false
+  no_log: true
+
+- name: Remove it again, from GitLab and from the host
+  pifleet.ci.gitlab_runner_register:
+    url: https://gitlab.example.com
+    api_token: "{{ vault_gitlab_api_token }}"
+    name: docker
+    runner_type: project_type
+    project_id: 42
+    state: absent
+  no_log: true
+"""
+
+RETURN = r"""
+actions:
+  description:
+    - What was done, or would be done in check mode, in order; empty if nothing.
+    - C(created), C(adopted), C(token_reset), C(updated), C(removed_duplicate), C(deleted), C(manager_removed),
+      C(entry_written),
+      C(entry_removed), and C(settled) when the trace of an interrupted run was cleared.
+  returned: success
+  type: list
+  elements: str
+  sample: [adopted, token_reset, entry_written]
+runner:
+  description: The runner as GitLab shows it; never a token. Empty with O(state=absent).
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: GitLab's number of the runner, V(null) if check mode would create it.
+      type: int
+    name:
+      description: The entry's name.
+      type: str
+    description:
+      description: Its description. The other attributes of GitLab stand beside it under GitLab's names.
+      type: str
+    status:
+      description: GitLab's status of it before this run's heartbeat.
+      type: str
+    contacted_at:
+      description: When GitLab heard from it before this run's heartbeat.
+      type: str
+    version:
+      description: GitLab Runner's version, V(null) while its process was never in contact.
+      type: str
+    token_expires_at:
+      description: When the token ends, V(null) if never. The runner's process renews it in time.
+      type: str
+    verified_at:
+      description: The server's time when the token was last known to work.
+      type: str
+system_id:
+  description: The host's system ID, by which GitLab tells machines apart.
+  returned: success
+  type: str
+  sample: s_0f2d81a9c3b4
+"""

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options by which every action that talks to GitLab is told where it is, and the client made from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
+
+GITLAB_OPTIONS: dict[str, Any] = {
+    "url": {"type": "str"},
+    "api_token": {"type": "str", "no_log": True},
+    "ca_path": {"type": "str"},
+    "validate_certs": {"type": "bool", "default": True},
+    "timeout": {"type": "float", "default": 30.0},
+}
+
+
+def connect(options: Mapping[str, Any]) -> GitLab:
+    """The GitLab that the options speak of; nothing is sent yet. `ca_path` is absolute here. Raises GitLabError."""
+    ca_path = options["ca_path"]
+    if ca_path and not os.path.isfile(ca_path):
+        raise GitLabError(f"ca_path {ca_path} is not a file on the control node.")
+    verify = (ca_path or True) if options["validate_certs"] else False
+    try:
+        transport = Transport(
+            options["url"].rstrip("/"), options["api_token"], verify=verify, timeout=options["timeout"]
+        )
+    except ValueError as error:
+        raise GitLabError(f"The connection to {options['url']} cannot be made: {type(error).__name__}.") from None
+    return GitLab(transport)

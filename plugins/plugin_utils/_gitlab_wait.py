@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting until GitLab has heard from a machine's own runner process, not merely from our verify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, Refused
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Manager, instant
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
+
+RECENT = timedelta(minutes=10)
+POLL_SECONDS = 3.0
+OWN_HEARTBEAT = timedelta(seconds=1)
+"""Times are whole seconds: a contact this much after our own verify is not that verify."""
+
+
+class NotHeard(Exception):
+    """GitLab has not heard from some runners in time; one sentence that names them."""
+
+
+def lately_heard(runner: Mapping[str, Any]) -> bool:
+    """Whether the runner's process was in contact shortly before our verify. Only the process tells its version."""
+    contacted, verified = _time(runner, "contacted_at"), _time(runner, "verified_at")
+    return bool(runner.get("version") and contacted and verified and verified - contacted <= RECENT)
+
+
+def wait(
+    gitlab: GitLabPort,
+    runners: Sequence[Mapping[str, Any]],
+    system_id: str,
+    *,
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> list[dict[str, Any]]:
+    """Wait until GitLab has heard from this machine for each of the runners, as gitlab_runner_register returns them.
+
+    Outages in between are waited out. Raises NotHeard after so many seconds, and Refused.
+    """
+    deadline = now() + seconds
+    heard: dict[int, Manager] = {}
+    trouble = ""
+    while True:
+        for runner in runners:
+            if runner["id"] in heard:
+                continue
+            try:
+                manager = _contact(gitlab, runner, system_id)
+                trouble = ""
+            except Refused:
+                raise
+            except GitLabError as error:
+                trouble = f" {error}"
+                break
+            if manager:
+                heard[runner["id"]] = manager
+        silent = [runner for runner in runners if runner["id"] not in heard]
+        if not silent:
+            return [_shown(runner, heard[runner["id"]]) for runner in runners]
+        if now() + POLL_SECONDS > deadline:
+            listed = ", ".join(f'{runner["id"]} ("{runner["name"]}")' for runner in silent)
+            raise NotHeard(
+                f"GitLab has not heard from runner {listed} of system id {system_id} within {seconds:.0f} s; look at "
+                f"the log of GitLab Runner on the host, and whether the host reaches GitLab.{trouble}"
+            )
+        sleep(POLL_SECONDS)
+
+
+def _contact(gitlab: GitLabPort, runner: Mapping[str, Any], system_id: str) -> Manager | None:
+    verified = _time(runner, "verified_at")
+    for manager in gitlab.managers(runner["id"]):
+        contacted = instant(manager.contacted_at)
+        if manager.system_id == system_id and contacted and (not verified or contacted > verified + OWN_HEARTBEAT):
+            return manager
+    return None
+
+
+def _shown(runner: Mapping[str, Any], manager: Manager) -> dict[str, Any]:
+    status = "online" if manager.online else "offline"
+    return {"id": runner["id"], "name": runner["name"], "status": status, "contacted_at": manager.contacted_at}
+
+
+def _time(runner: Mapping[str, Any], field: str) -> datetime | None:
+    return instant(str(runner.get(field) or ""))

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Registration: look, decide, do. The decision is _registration_plan.py's; here is only the doing.
+
+A run that loses a race (the file is not the one it read any more) looks again and decides anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import remove_entries, set_entry
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown
+from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
+    LEASE,
+    RENEW,
+    Intent,
+    intents,
+    with_intent,
+    without_intents,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_look import look
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+    NEVER,
+    Credential,
+    Runner,
+    Wanted,
+    first_attributes,
+    instant,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
+    Action,
+    Announce,
+    Confirm,
+    Create,
+    Delete,
+    DeleteByToken,
+    RemoveEntries,
+    ResetToken,
+    Seen,
+    Settle,
+    Update,
+    WriteEntry,
+    plan,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import FilePort, GitLabPort
+
+TRIES = 5
+
+
+class Contended(Exception):
+    """Another run changes the same file all the time."""
+
+
+@dataclass
+class Outcome:
+    """What a run has done, or in check mode what it would do.
+
+    actions: their names, in order, [] if nothing was to be done. first: the look and the plan the run began with.
+    asked: GitLab may hold a runner that this run asked for and that the file does not have.
+    runner and working: the runner and its credential in the end, None where GitLab does not show them or nothing is
+    left.
+    """
+
+    first: tuple[Seen, list[Action]]
+    actions: list[str] = field(default_factory=list)
+    asked: bool = False
+    runner: Runner | None = None
+    working: Credential | None = None
+    verified_at: datetime | None = None
+
+
+def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, check: bool = False) -> Outcome:
+    """Bring the file and GitLab to what is wanted; with `check` only say what that takes.
+
+    run: a random name of this run, hexadecimal. Raises Refusal, GitLabError, HostFileError, ConfigTomlError and
+    Contended, each with one sentence, and always so that another run ends in one runner.
+    """
+    outcome: Outcome | None = None
+    for _attempt in range(TRIES):
+        host = file.read()
+        seen = look(wanted, host, gitlab, run)
+        actions = plan(wanted, seen)
+        if outcome is None:
+            outcome = Outcome(first=(seen, actions))
+        outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
+        if check:
+            outcome.actions = [name for action in actions for name in names(action, wanted.present)]
+            return outcome
+        execution = _Execution(wanted, file, gitlab, run, host, outcome)
+        execution.rehearse(actions)
+        try:
+            for action in actions:
+                execution.do(action)
+        except HostFileConflict:
+            continue
+        except GitLabError:
+            if not outcome.asked:
+                execution.withdraw()
+            raise
+        return outcome
+    raise Contended("The file was changed by others during each of several attempts; is another play running?")
+
+
+def names(action: Action, present: bool = True) -> Iterable[str]:
+    """What a user reads in `actions` for one action of a plan."""
+    if isinstance(action, Delete):
+        return ["removed_duplicate" if present else "deleted"]
+    if isinstance(action, DeleteByToken):
+        return ["deleted" if action.whole else "manager_removed"]
+    if isinstance(action, ResetToken):
+        return ["adopted", "token_reset"] if action.adopted else ["token_reset"]
+    if isinstance(action, Update):
+        return ["adopted", "updated"] if action.adopted else ["updated"]
+    if isinstance(action, Settle):
+        return ["settled"] if action.overdue else []
+    return {Create: ["created"], WriteEntry: ["entry_written"], RemoveEntries: ["entry_removed"]}.get(type(action), [])
+
+
+class _Execution:
+    """One attempt at a plan. Knows what the file holds after each of its own writes."""
+
+    def __init__(
+        self, wanted: Wanted, file: FilePort, gitlab: GitLabPort, run: str, host: HostFile, outcome: Outcome
+    ) -> None:
+        self.wanted = wanted
+        self.file = file
+        self.gitlab = gitlab
+        self.run = run
+        self.host = host
+        self.outcome = outcome
+        self.handlers: Mapping[type, Callable[[Any], None]] = {
+            Announce: self.announce,
+            Delete: self.delete,
+            DeleteByToken: self.delete_by_token,
+            Create: self.create,
+            ResetToken: self.reset_token,
+            Update: self.update,
+            WriteEntry: self.write_entry,
+            RemoveEntries: self.remove_entries,
+            Confirm: self.confirm,
+            Settle: self.settle,
+        }
+
+    def do(self, action: Action) -> None:
+        self.handlers[type(action)](action)
+        self.outcome.actions += names(action, self.wanted.present)
+
+    def rehearse(self, actions: list[Action]) -> None:
+        """Fail before GitLab is asked for anything if the file could not take the entry."""
+        for action in actions:
+            if isinstance(action, WriteEntry):
+                self.with_entry(action, action.credential or Credential(1, "rehearsal"))
+
+    def write(self, content: str) -> None:
+        self.host = self.file.replace(self.host, content)
+
+    def announce(self, action: Announce | None = None) -> None:
+        now = self.gitlab.clock()
+        mine = [intent for intent in intents(self.host.content, self.wanted.key) if intent.run == self.run]
+        if not mine or mine[0].older_than(RENEW, now):
+            self.write(with_intent(self.host.content, Intent(self.wanted.key, now, self.run)))
+
+    def create(self, action: Create) -> None:
+        wanted = self.wanted
+        attributes = first_attributes(wanted)
+        self.outcome.asked = True  # from here on our intent stays in the file until a look has settled the matter
+        try:
+            if wanted.place is None:
+                self.obtained(self.gitlab.register(wanted.credential, attributes))
+            else:
+                self.obtained(self.gitlab.create(wanted.place, attributes))
+        except OutcomeUnknown:
+            found = self.gitlab.runners_with_key(wanted.place, wanted.key) if wanted.place else ()
+            if not found:
+                raise
+            self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, only its token got lost
+        except GitLabError:
+            self.outcome.asked = False
+            raise
+
+    def reset_token(self, action: ResetToken) -> None:
+        self.outcome.runner = action.runner
+        self.obtained(self.gitlab.reset_token(action.runner.id))
+
+    def obtained(self, credential: Credential) -> None:
+        self.outcome.working, self.outcome.verified_at = credential, self.gitlab.clock()
+
+    def update(self, action: Update) -> None:
+        now = self.gitlab.update(action.runner.id, action.changes)
+        was = action.runner
+        self.outcome.runner = replace(
+            now, status=was.status, version=was.version, contacted_at=was.contacted_at, managers=was.managers
+        )
+
+    def delete(self, action: Delete) -> None:
+        self.gitlab.delete(action.runner.id)
+
+    def delete_by_token(self, action: DeleteByToken) -> None:
+        if action.whole:
+            self.gitlab.delete_by_token(action.entry.token)
+        else:
+            self.gitlab.delete_manager(action.entry.token, self.host.system_id)
+
+    def write_entry(self, action: WriteEntry) -> None:
+        credential = action.credential or self.outcome.working
+        if credential is None:
+            raise AssertionError("a plan writes an entry only after it has a token")
+        self.write(self.with_entry(action, credential))
+        self.outcome.working = credential
+
+    def with_entry(self, action: WriteEntry, credential: Credential) -> str:
+        entry = action.entry
+        values: dict[str, Any] = {"name": self.wanted.name}
+        if entry is None or entry.url != self.wanted.url:  # a slash at the end of the file's url is nobody's concern
+            values["url"] = self.wanted.url
+        values |= {"id": credential.id, "token": credential.token}
+        if entry is None or entry.token != credential.token:
+            expires = instant(credential.expires or "") or instant(NEVER)
+            values["token_obtained_at"] = self.gitlab.clock().replace(microsecond=0)
+            values["token_expires_at"] = expires.replace(microsecond=0) if expires else None
+        content = set_entry(self.host.content, entry.index if entry else None, values)
+        return remove_entries(content, [double.index for double in action.doubles]) if action.doubles else content
+
+    def remove_entries(self, action: RemoveEntries) -> None:
+        self.write(remove_entries(self.host.content, [entry.index for entry in action.entries]))
+        self.outcome.runner = self.outcome.working = None
+
+    def confirm(self, action: Confirm) -> None:
+        place, working = self.wanted.place, self.outcome.working
+        for runner in self.gitlab.runners_with_key(place, self.wanted.key) if place and working else ():
+            if working and runner.id == working.id:
+                self.outcome.runner = runner
+            else:
+                self.gitlab.delete(runner.id)
+                self.outcome.actions.append("removed_duplicate")
+
+    def settle(self, action: Settle | None = None) -> None:
+        now = self.gitlab.clock()
+
+        def done(intent: Intent) -> bool:
+            return intent.key == self.wanted.key and (intent.run == self.run or intent.older_than(LEASE, now))
+
+        content = without_intents(self.host.content, done)
+        if content != self.host.content:
+            self.write(content)
+
+    def withdraw(self) -> None:
+        """After a clear failure: nothing of ours is under way, so no later run has to look for it."""
+        content = without_intents(
+            self.host.content, lambda intent: (intent.key, intent.run) == (self.wanted.key, self.run)
+        )
+        if content != self.host.content:
+            with suppress(HostFileError):  # the failure that led here is the one to report
+                self.write(content)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Intents: a run says in config.toml that it is about to ask GitLab for a runner, before it asks.
+
+GitLab's creation is not idempotent, and its reply may be lost, come late, or never be read because the play was
+killed. So the run first writes a comment line at the end of the file. That line does three things:
+
+* it proves that the file can be written, before anything is created or a working token is given up;
+* it makes the write of another run that read the file earlier fail (compare-and-swap), so that run looks again;
+* while it stands there, every run looks in GitLab for runners with our key, even when the file's token works. A
+  runner that a killed run created, or that GitLab creates long after the client gave up, is found and removed.
+
+A run takes its own intent out when it has looked once more after creating. One that was left behind is taken out by
+the first run that looks after the lease: no request can still be under way by then. All functions are pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import instant
+
+LEASE = timedelta(minutes=5)
+"""How long after its intent a creation may still happen: RENEW, plus GitLab's own limit of a minute for a request,
+plus what the clocks of two operators may differ."""
+
+RENEW = timedelta(minutes=1)
+"""A run does not ask GitLab for a runner on the strength of an intent older than this."""
+
+_LINE = re.compile(r"^# pifleet\.ci: registering (?P<key>.+) since (?P<since>\S+) \((?P<run>[0-9a-f]+)\)\r?\n?", re.M)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """The run `run` meant at `since` to ask GitLab for a runner with the key `key`."""
+
+    key: str
+    since: datetime
+    run: str
+
+    def older_than(self, age: timedelta, now: datetime) -> bool:
+        return now - self.since >= age
+
+
+def intents(text: str, key: str) -> tuple[Intent, ...]:
+    """The intents for `key` in the text of a config.toml. One whose time is not readable counts as very old."""
+    return tuple(_intent(match) for match in _LINE.finditer(text) if match["key"] == key)
+
+
+def with_intent(text: str, intent: Intent) -> str:
+    """The text with an intent on its last line, which replaces an older one of the same run."""
+    text = without_intents(text, lambda other: (other.key, other.run) == (intent.key, intent.run))
+    since = intent.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+    gap = "" if not text or text.endswith("\n") else "\n"
+    return f"{text}{gap}# pifleet.ci: registering {intent.key} since {since} ({intent.run})\n"
+
+
+def without_intents(text: str, done: Callable[[Intent], bool]) -> str:
+    """The text without the intents that are `done`; otherwise byte for byte the same."""
+    left = _LINE.sub(lambda match: "" if done(_intent(match)) else match[0], text)
+    # an intent that was alone in a new file left its entry a blank line below
+    return left.lstrip("\n") if left != text and left.startswith("\n") and not text.startswith("\n") else left
+
+
+def _intent(match: re.Match[str]) -> Intent:
+    since = instant(match["since"]) or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return Intent(match["key"], since, match["run"])

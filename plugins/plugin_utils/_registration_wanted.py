@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a task's options to a Wanted runner, or one sentence for each thing that is wrong with them. Pure.
+
+All that GitLab would refuse later is refused here, before any request: its limits are
+https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/runner.rb
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+    ATTRIBUTES,
+    DESCRIPTION_LIMIT,
+    KEY_MARK,
+    NOTE_LIMIT,
+    Place,
+    Wanted,
+    Way,
+    with_key,
+)
+
+OWNERS = {"instance_type": None, "group_type": "group_id", "project_type": "project_id"}
+TAG_COUNT, TAG_LENGTH = 50, 255
+SHORTEST_TIMEOUT = 600
+
+
+class WantedError(Exception):
+    """The options cannot be meant; one sentence that names host, option and what to do."""
+
+
+def wanted_runner(options: Mapping[str, Any], host: str) -> Wanted:
+    """Check the options of gitlab_runner_register (None where not given) for a host. Raises WantedError."""
+    problems = list(_problems(options, host))
+    if problems:
+        name = options.get("name") or "(no name)"
+        raise WantedError(f'Runner "{name}" of {host}: ' + " ".join(problems))
+    way = next(way for way in Way if options.get(way.value))
+    return Wanted(
+        host=host,
+        name=options["name"],
+        url=options["url"].rstrip("/"),
+        key=_key(options, host),
+        way=way,
+        credential=options[way.value],
+        place=_place(options) if way is Way.API else None,
+        description=_description(options, host),
+        attributes={name: options[name] for name in ATTRIBUTES if options.get(name) is not None},
+        note=options.get("maintenance_note"),
+        present=options.get("state", "present") == "present",
+        takeover=bool(options.get("takeover")),
+        adopt_existing_entry=options.get("adopt_existing_entry") is not False,
+    )
+
+
+def without_effect(options: Mapping[str, Any]) -> list[str]:
+    """The names of given options that nothing can be done with: GitLab shows and changes them only by api_token."""
+    if options.get(Way.API.value):
+        return []
+    place = ["runner_type", "group_id", "project_id"]
+    kept = [*ATTRIBUTES, "description", "maintenance_note"] if options.get(Way.READY.value) else []
+    return [name for name in (*place, *kept) if options.get(name) is not None]
+
+
+def _problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
+    yield from _credential_problems(options)
+    yield from _name_problems(options, host)
+    url = urlsplit(options.get("url") or "")
+    if url.scheme not in ("http", "https") or not url.netloc:
+        yield "url is missing or not an http(s) address; give the address of GitLab, such as https://gitlab.example.com."
+    elif url.username or url.password or url.query or url.fragment or url.path.rstrip("/").endswith("/api/v4"):
+        yield "url holds more than GitLab's address: no user, no query, and without /api/v4."
+    if options.get(Way.API.value):
+        yield from _place_problems(options)
+    yield from _attribute_problems(options)
+    yield from _text_problems(options, host)
+
+
+def _credential_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    given = [way.value for way in Way if options.get(way.value)]
+    if not given:
+        yield "no credential; set one of api_token (recommended), registration_token and token."
+    elif len(given) > 1:
+        yield f"{' and '.join(given)} are both set; exactly one of api_token, registration_token and token may be."
+    for option in given:
+        if not re.fullmatch(r"[\x21-\x7e]+", options[option]):
+            yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
+    if "glrt-" in (options.get(Way.REGISTRATION.value) or ""):
+        yield "registration_token holds a runner authentication token (glrt-); give it as token."
+
+
+def _name_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
+    for what, part in (("name", options.get("name")), ("fleet", options.get("fleet", "default")), ("host name", host)):
+        if not part:
+            yield f"{what} is missing."
+        elif not part.isprintable() or part != part.strip() or "/" in part:
+            yield f'{what} "{part}" may hold no slash, no control character and no blanks at its ends.'
+
+
+def _place_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    kind = options.get("runner_type")
+    if kind not in OWNERS:
+        yield "runner_type is missing; it is one of instance_type, group_type and project_type."
+        return
+    needed = OWNERS[kind]
+    for option in ("group_id", "project_id"):
+        given = options.get(option) is not None
+        if option == needed and not given:
+            yield f"{option} is missing; a {kind} runner needs it."
+        elif option == needed and options[option] < 1:
+            yield f"{option} is the number GitLab shows, 1 or more."
+        elif option != needed and given:
+            yield f"{option} makes no sense for a {kind} runner; remove it or change runner_type."
+
+
+def _attribute_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    tags = options.get("tag_list") or []
+    if options.get("tag_list") == [] and options.get("run_untagged") is False:
+        yield "tag_list is empty and run_untagged is false: such a runner takes no job, and GitLab refuses it."
+    for tag in tags:
+        if not tag.strip() or tag != tag.strip() or "," in tag or len(tag) > TAG_LENGTH:
+            yield f'the tag "{tag[:40]}" is empty, has a comma or blanks at its ends, or is longer than {TAG_LENGTH}.'
+    if len(set(tags)) > TAG_COUNT:
+        yield f"tag_list holds {len(set(tags))} tags; GitLab takes {TAG_COUNT}."
+    timeout = options.get("maximum_timeout")
+    if timeout is not None and timeout != 0 and timeout < SHORTEST_TIMEOUT:
+        yield f"maximum_timeout is {timeout} s; GitLab takes {SHORTEST_TIMEOUT} or more, and 0 here means no limit."
+
+
+def _text_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
+    if len(_description(options, host)) > DESCRIPTION_LIMIT:
+        yield f"description is longer than {DESCRIPTION_LIMIT} characters."
+    note = options.get("maintenance_note") or ""
+    if any(line.startswith(KEY_MARK) for line in note.splitlines()):
+        yield f'a line of maintenance_note starts with "{KEY_MARK.strip()}"; that line is written by this collection.'
+    elif len(with_key(note, _key(options, host))) > NOTE_LIMIT:
+        room = NOTE_LIMIT - len(with_key("", _key(options, host))) - 1
+        yield f"maintenance_note may have {room} characters here: GitLab takes {NOTE_LIMIT}, our key needs the rest."
+
+
+def _key(options: Mapping[str, Any], host: str) -> str:
+    return f"{options.get('fleet') or 'default'}/{host}/{options.get('name')}"
+
+
+def _place(options: Mapping[str, Any]) -> Place:
+    kind = options["runner_type"]
+    owner = OWNERS[kind]
+    return Place(kind, options[owner] if owner else None)
+
+
+def _description(options: Mapping[str, Any], host: str) -> str:
+    return options.get("description") or f"{host} {options.get('name')}"
