@@ -14,7 +14,7 @@ ACCEPTED = {
     "both cases": "concurrent = 1\nConcurrent = 4\n",
     "an unknown key": f'sidecar = true\n{_ENTRY}tag_list = ["a"]\n',
     "an unknown table": f"{_ENTRY}[runners.nothing]\na = 1\n",
-    "entries as inline tables": 'runners = [{name = "a", url = "http://127.0.0.1:1", token = "t", executor = "shell"}]\n',
+    "entries as inline tables": 'runners = [{name = "a", url = "http://pi", token = "t", executor = "shell"}]\n',
     "no entries, said explicitly": "runners = []\n",
     "a duration in words": f'{_ENTRY}unhealthy_interval = "1h30m"\n',
     "a duration of nothing": f'{_ENTRY}unhealthy_interval = "0"\n',

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job loop: what a runner process does between its start and its end, seen from GitLab."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from datetime import timedelta
+
+from conftest import Pi, eventually
+from fake_gitlab import FakeGitLab, Fault
+from fake_gitlab.namespaces import Project
+from fake_gitlab.runners import Runner
+
+
+def _requests(gitlab: FakeGitLab) -> list[int]:
+    """The answers to the requests for a job, in order."""
+    return [entry.status for entry in gitlab.journal.matching("POST", "/jobs/request")]
+
+
+def test_a_job_runs_and_its_log_arrives(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    job = gitlab.add_job(project, ["echo hello from $PLACE", "echo token $CI_JOB_TOKEN"], variables={"PLACE": "a Pi"})
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: job.status == "success")
+    assert "hello from a Pi" in job.log
+    assert "Job succeeded" in job.log
+    assert job.token not in job.log
+    assert runner.token not in pi.said
+    system_id = (pi.folder / ".runner_system_id").read_text()
+    assert runner.managers[system_id].version == "19.3.0"
+
+
+def test_a_job_fails_with_its_exit_code(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    job = gitlab.add_job(project, ["echo before", "(exit 7)", "echo never"], after_script=["echo after"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: job.status == "failed")
+    assert (job.failure_reason, job.exit_code) == ("script_failure", 7)
+    assert "before" in job.log
+    assert "\nnever" not in job.log
+    assert "\nafter" in job.log
+
+
+def test_sigquit_finishes_the_job_and_takes_no_other(
+    gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
+) -> None:
+    first = gitlab.add_job(project, ["sleep 1", "echo done"])
+    pi.write(pi.entry(runner.token, "limit = 1\n"))
+    pi.start()
+    eventually(lambda: first.status == "running")
+    second = gitlab.add_job(project, ["true"])
+    pi.signal(signal.SIGQUIT)
+    assert pi.wait() == 0
+    assert (first.status, second.status) == ("success", "pending")
+
+
+def test_sigterm_aborts_the_job(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    job = gitlab.add_job(project, ["echo begun", "sleep 60"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: job.status == "running")
+    pi.signal(signal.SIGTERM)
+    pi.wait()
+    assert (job.status, job.failure_reason) == ("failed", "runner_system_failure")
+
+
+def test_a_canceled_job_is_ended(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    gitlab.settings.trace_update_interval = 1
+    job = gitlab.add_job(project, ["while true; do echo tick; sleep 0.2; done"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: "tick" in job.log)
+    gitlab.cancel_job(job.id)
+    eventually(lambda: job.status == "canceled")
+
+
+def test_limit_holds(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    jobs = [gitlab.add_job(project, ["sleep 0.5"]) for _ in range(2)]
+    pi.write(pi.entry(runner.token, "limit = 1\n"))
+    pi.start()
+    eventually(lambda: all(job.status == "success" for job in jobs))
+    first, second = jobs
+    assert first.finished_at is not None
+    assert second.started_at is not None
+    assert second.started_at >= first.finished_at
+
+
+def test_a_cut_log_is_sent_again(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    gitlab.faults.add(Fault("PATCH", cut=True, after=True))
+    job = gitlab.add_job(project, ["echo once"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: job.status == "success", 20)
+    assert job.log.count("once") == 2  # the command and what it printed
+
+
+def test_reload(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    """A bad file changes nothing, a better one is taken over; nobody has to restart anything."""
+    other = gitlab.create_runner("project_type", owner=project, run_untagged=False, tag_list=["other"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: runner.managers)
+    pi.write(pi.entry(runner.token), settings='concurrent = "2"\n')
+    eventually(lambda: "ailed to load config" in pi.said)
+    job = gitlab.add_job(project, ["true"])
+    eventually(lambda: job.status == "success")
+    pi.write(pi.entry(runner.token), pi.entry(other.token))
+    pi.signal(signal.SIGHUP)
+    eventually(lambda: other.managers)
+
+
+def test_three_refusals_make_an_entry_rest(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    other = gitlab.create_runner("project_type", owner=project, run_untagged=False, tag_list=["other"])
+    pi.write(pi.entry("glrt-nobody"), pi.entry(other.token))
+    pi.start()
+    eventually(lambda: "unhealthy" in pi.said, 15)
+    answered = len(_requests(gitlab))
+    eventually(lambda: len(_requests(gitlab)) >= answered + 2)
+    assert _requests(gitlab).count(403) == 3
+
+
+def test_no_workers_is_fatal(runner: Runner, pi: Pi) -> None:
+    pi.write(pi.entry(runner.token), settings="concurrent = 0\n")
+    pi.start()
+    assert pi.wait() == 1
+
+
+def test_an_expiring_token_is_exchanged(gitlab: FakeGitLab, runner: Runner, pi: Pi) -> None:
+    """The file is rewritten in place: new token, same mode and owner, comments gone."""
+    gitlab.settings.token_lifetime = 3600
+    before, now = runner.token, gitlab.clock.now()
+    dates = [(now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ") for seconds in (-100, 10)]
+    pi.write(pi.entry(before, f"# a comment\ntoken_obtained_at = {dates[0]}\ntoken_expires_at = {dates[1]}\n"))
+    inode = pi.config.stat().st_ino
+    pi.start()
+    eventually(lambda: runner.token != before and runner.token in pi.config.read_text())
+    text = pi.config.read_text()
+    assert before not in text
+    assert "# a comment" not in text
+    assert '  name = "pi"\n' in text
+    assert (pi.config.stat().st_ino, stat.S_IMODE(pi.config.stat().st_mode)) == (inode, 0o600)
+    eventually(lambda: _requests(gitlab)[-1:] == [204])
