@@ -43,9 +43,8 @@ def demo(name: str) -> None:
     _require(not writes, f"the second run sent write requests to GitLab: {writes}")
     executions = {pi: sum(entry["host"] == lab.addresses[pi] for entry in again.executions) for pi in pis}
     print("\nchanged=0 on every Pi; no write request to GitLab;")
-    print(
-        f"at most {max(executions.values())} module executions on a Pi; {first:.0f} s the first time, {second:.0f} s now"
-    )
+    print(f"at most {max(executions.values())} module executions on a Pi;")
+    print(f"{first:.0f} s the first time, {second:.0f} s the second")
 
     _title("The fleet")
     _print_table(

@@ -5,6 +5,8 @@
 set -eu
 
 (umask 077 && echo "$1" >/home/pi/.ssh/authorized_keys && chown pi:pi /home/pi/.ssh/authorized_keys)
+# Not for playbooks: the tests look at a Pi as root, whatever its sudo asks for.
+(umask 077 && mkdir -p /root/.ssh && echo "$1" >/root/.ssh/authorized_keys)
 
 if [ "$2" != yes ]; then
   (umask 337 && echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/010_pi-nopasswd)

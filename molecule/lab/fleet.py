@@ -7,7 +7,6 @@ import configparser
 import json
 import os
 import re
-import shlex
 import ssl
 import subprocess
 import time
@@ -106,8 +105,7 @@ class Lab:
             [
                 "ssh", "-i", str(self.folder / "id_ed25519"), "-o", "BatchMode=yes", "-o", "ControlMaster=auto",
                 "-o", f"ControlPath={self.folder}/ssh-%C", "-o", "ControlPersist=60",
-                "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", f"pi@{self.addresses[pi]}",
-                f"echo raspberry | sudo -S -p '' -- sh -c {shlex.quote(command)}",
+                "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", f"root@{self.addresses[pi]}", command,
             ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mistakes of users and misfortunes of Pis: one clear sentence each, and nothing half done."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_gitlab import tls
+from lab.fleet import GitLab, Lab, Play
+from testinfra.host import Host
+
+CONFIG = "/etc/gitlab-runner/config.toml"
+DOCKER = {"name": "docker", "gitlab": {"tag_list": ["rpi"]}, "config": {"docker": {"image": "debian:bookworm"}}}
+
+
+def said(play: Play, host: str) -> str:
+    """The message with which the play failed for a host, on one line."""
+    found = re.search(rf"^(?:fatal|failed): \[{host}.*?(?=^\S|\Z)", play.output, re.MULTILINE | re.DOTALL)
+    assert found, play.output
+    message = re.search(r"^    msg: (.*?)(?=^    \w|\Z)", found[0], re.MULTILINE | re.DOTALL)
+    assert message, found[0]
+    return re.sub(r"\s+", " ", message[1].strip("|->'\n ")).replace("''", "'")
+
+
+@contextmanager
+def untouched(gitlab: GitLab, pis: dict[str, Host]) -> Iterator[None]:
+    """Expect that the Pis' files and what stands in GitLab are the same afterwards."""
+    look = "cat /etc/gitlab-runner/config.toml /etc/docker/daemon.json | sha256sum; ls -A /etc/gitlab-runner"
+    files = {name: pi.check_output(look) for name, pi in pis.items()}
+    gitlab.call("DELETE", "/journal")
+    yield
+    assert {name: pi.check_output(look) for name, pi in pis.items()} == files
+    assert gitlab.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({"gitlab_runner_url": ""}, ["gitlab_runner_url", "https://"], id="no GitLab URL"),
+        pytest.param({"gitlab_runner_api_token": ""}, ["gitlab_runner_api_token", "create_runner"], id="no credential"),
+        pytest.param(
+            {"gitlab_runner_registration_token": "GR1348941x"},
+            ["one of gitlab_runner_api_token and gitlab_runner_registration_token"],
+            id="two credentials",
+        ),
+        pytest.param(
+            {"gitlab_runner_runners": [{**DOCKER, "gitlab": {"tag_list": [], "run_untagged": False}}]},
+            ["docker", "tag_list", "run_untagged"],
+            id="no tags and run_untagged false",
+        ),
+        pytest.param({"gitlab_runner_global": {"concurent": 2}}, ["concurent", "concurrent"], id="unknown global key"),
+        pytest.param(
+            {"gitlab_runner_global": {"concurrent": "many"}}, ["concurrent", "integer"], id="global key of wrong type"
+        ),
+        pytest.param({"gitlab_runner_runners": [DOCKER, DOCKER]}, ["gitlab_runner_runners", "docker"], id="name twice"),
+    ],
+)
+def test_wrong_settings(
+    lab: Lab, gitlab: GitLab, pis: dict[str, Host], variables: dict[str, Any], words: list[str]
+) -> None:
+    with untouched(gitlab, pis):
+        play = lab.play("-e", json.dumps(variables))
+    assert play.code != 0
+    assert gitlab.requests_of_ansible() == {}, "this is seen without asking GitLab"
+    for name in pis:
+        message = said(play, name)
+        assert not [word for word in words if word not in message], message
+        assert name in message or f"[{name}]" in play.output
+        assert "Traceback" not in message
+
+
+def test_a_ca_that_does_not_match(lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path) -> None:
+    tls.make(tmp_path, ["gitlab.elsewhere"])
+    with untouched(gitlab, pis):
+        play = lab.play("-e", f"gitlab_runner_ca_file={tmp_path / 'ca.crt'}")
+    assert play.code != 0
+    for name in pis:
+        message = said(play, name)
+        assert "certificate" in message
+        assert "ca" in message.lower()
+
+
+def test_gitlab_is_unreachable(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    with untouched(gitlab, pis):
+        play = lab.play("-e", "gitlab_runner_url=https://127.0.0.1:1")
+    assert play.code != 0
+    for name in pis:
+        assert "https://127.0.0.1:1" in said(play, name)
+
+
+def test_an_unreachable_pi_does_not_stop_the_others(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "moved.ini").write_text("[pis]\npi-02 ansible_port=1\n")
+    play = lab.play("-i", str(tmp_path / "moved.ini"))
+    assert play.recap["pi-02"]["unreachable"] == 1
+    for name in ("pi-01", "pi-03"):
+        assert (play.recap[name]["failed"], play.recap[name]["changed"]) == (0, 0), play.output
+    assert "GitLab has heard" in play.output
+
+
+def test_a_pi_without_python(lab: Lab, pis: dict[str, Host]) -> None:
+    program = pis["pi-02"].check_output("readlink -f /usr/bin/python3")
+    pis["pi-02"].check_output(f"mv {program} {program}.away")
+    try:
+        play = lab.play()
+    finally:
+        pis["pi-02"].check_output(f"mv {program}.away {program}")
+    message = said(play, "pi-02")
+    assert "pi-02" in message
+    assert "apt install python3" in message.replace("apt-get", "apt")
+    assert play.recap["pi-03"]["failed"] == 0
+
+
+def test_a_wrong_become_password(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "wrong.ini").write_text("[pis]\npi-01 ansible_become_password=wrong\n")
+    play = lab.play("-i", str(tmp_path / "wrong.ini"))
+    message = said(play, "pi-01")
+    assert "pi-01" in message
+    assert "ansible_become_password" in message
+    assert play.recap["pi-03"]["failed"] == 0
+
+
+@contextmanager
+def full_disk(pi: Host, *, keep: bool) -> Iterator[None]:
+    """Put a full file system of a few kilobytes over the configuration directory, with its files or empty."""
+    pi.check_output("mkdir -p /run/kept && cp -a /etc/gitlab-runner/. /run/kept/")
+    pi.check_output("mount -t tmpfs -o size=64k,mode=0700 tmpfs /etc/gitlab-runner")
+    try:
+        if keep:
+            pi.check_output("cp -a /run/kept/. /etc/gitlab-runner/")
+        pi.run("dd if=/dev/zero of=/etc/gitlab-runner/ballast bs=4k")
+        yield
+    finally:
+        pi.check_output("umount /etc/gitlab-runner && rm -rf /run/kept")
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["changed settings", "a lost config.toml"])
+def test_a_full_disk_on_the_pi(lab: Lab, gitlab: GitLab, pis: dict[str, Host], keep: bool) -> None:
+    name, pi = "pi-02", pis["pi-02"]
+    look = f"sha256sum {CONFIG}; ls -A /etc/gitlab-runner"
+    with full_disk(pi, keep=keep):
+        before = pi.run(look).stdout
+        gitlab.call("DELETE", "/journal")
+        play = lab.play("--limit", name, "-e", json.dumps({"gitlab_runner_global": {"concurrent": 3}}))
+        after = pi.run(look).stdout
+    message = said(play, name)
+    assert "No space left on device" in message
+    assert "/etc/gitlab-runner" in message
+    assert after == before
+    assert gitlab.writes() == [], "no token may be made or reset that cannot be written down"

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab that PIFLEET_LAB names, as tests see it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "molecule"))
+
+from lab.fleet import GitLab, Lab  # noqa: E402 - found through the line above
+
+SCENARIO = os.environ.get("PIFLEET_LAB", "default")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab of the scenario, with the scenario's inventory."""
+    return Lab(SCENARIO, [ROOT / "molecule" / SCENARIO / "inventory"])
+
+
+@pytest.fixture(scope="session")
+def gitlab(lab: Lab) -> GitLab:
+    """The lab's fake GitLab."""
+    return lab.gitlab
+
+
+@pytest.fixture(scope="session")
+def pis(lab: Lab) -> dict[str, Host]:
+    """The Pis over SSH as root, by inventory name."""
+    options = urlencode(
+        {
+            "ssh_identity_file": lab.folder / "id_ed25519",
+            "ssh_extra_args": f"-o UserKnownHostsFile={lab.folder / 'known_hosts'} -o ControlPath={lab.folder}/ssh-%C",
+        }
+    )
+    return {name: testinfra.get_host(f"ssh://root@{address}?{options}") for name, address in lab.addresses.items()}

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet that site.yml made: engines answer, runner processes ask for jobs with the token in the file, jobs run."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from lab.fleet import GitLab, Lab
+from testinfra.host import Host
+
+KINDS = ("docker", "docker-socket")
+BUILD = [
+    "mkdir context && echo hello > context/greeting",
+    "printf 'FROM scratch\\nCOPY greeting /greeting\\n' > context/Dockerfile",
+    "docker build -q -t greeting:$CI_JOB_ID context",
+    "docker image inspect -f 'size {{.Size}}' greeting:$CI_JOB_ID",
+]
+
+
+def config(pi: Host) -> dict[str, Any]:
+    """The parsed config.toml of a Pi."""
+    return tomllib.loads(pi.file("/etc/gitlab-runner/config.toml").content_string)
+
+
+def entries(pi: Host) -> dict[str, dict[str, Any]]:
+    """The [[runners]] of a Pi by name, each name once."""
+    runners = config(pi)["runners"]
+    assert len({runner["name"] for runner in runners}) == len(runners)
+    return {runner["name"]: runner for runner in runners}
+
+
+def test_the_engine_answers_with_the_options_of_daemon_json(pis: dict[str, Host]) -> None:
+    for name, pi in pis.items():
+        info = json.loads(pi.check_output("docker info --format '{{json .}}'"))
+        assert info["LoggingDriver"] in ("json-file", "local"), name
+        assert (
+            "registry.lab:5000" in info["RegistryConfig"]["InsecureRegistryCIDRs"]
+            or not info["RegistryConfig"]["IndexConfigs"]["registry.lab:5000"]["Secure"]
+        ), name
+        assert pi.service("docker").is_enabled, name
+        options = json.loads(pi.file("/etc/docker/daemon.json").content_string)
+        assert options["log-opts"]["max-size"], "unbounded logs wear an SD card out"
+
+
+def test_there_is_one_runner_per_entry_and_its_token_is_the_one_in_the_file(
+    gitlab: GitLab, pis: dict[str, Host]
+) -> None:
+    seen = set()
+    for name, pi in pis.items():
+        assert set(entries(pi)) == set(KINDS), name
+        for entry in entries(pi).values():
+            assert gitlab.call("POST", "/whose_token", token=entry["token"]) == {"runner_id": entry["id"]}
+            seen.add(entry["id"])
+    assert seen == {runner["id"] for runner in gitlab.runners()}
+    assert len(seen) == len(pis) * len(KINDS)
+
+
+def test_each_runner_process_asked_for_jobs_with_that_token(gitlab: GitLab, pis: dict[str, Host]) -> None:
+    asked = {
+        (entry["runner_id"], entry["system_id"])
+        for entry in gitlab.call("GET", "/journal")
+        if entry["path"] == "/api/v4/jobs/request" and entry["status"] in (201, 204)
+    }
+    for name, pi in pis.items():
+        system_id = pi.file("/etc/gitlab-runner/.runner_system_id").content_string.strip()
+        for entry in entries(pi).values():
+            assert (entry["id"], system_id) in asked, name
+
+
+def test_files_with_tokens_are_for_root_only(pis: dict[str, Host]) -> None:
+    for name, pi in pis.items():
+        assert pi.file("/etc/gitlab-runner/config.toml").mode == 0o600, name
+        assert pi.file("/etc/gitlab-runner").mode == 0o700, name
+        readable = pi.check_output(
+            "grep -rlE 'glrt-|glpat-' /etc /home /root /tmp /var/log /var/tmp 2>/dev/null || true"
+        )
+        assert readable.split() == ["/etc/gitlab-runner/config.toml"], name
+
+
+def test_the_api_token_is_on_no_pi(lab: Lab, pis: dict[str, Host]) -> None:
+    token = lab.variables["gitlab_runner_api_token"]
+    for name, pi in pis.items():
+        found = pi.run("grep -rlF -- %s /etc /home /root /tmp /var/tmp /var/log /run", token)
+        assert found.stdout == "", name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_of_each_kind_runs_on_each_pi(gitlab: GitLab, pis: dict[str, Host], kind: str) -> None:
+    for name in pis:
+        script = BUILD if kind == "docker-socket" else ["echo from $CI_RUNNER_DESCRIPTION", "exec echo pid $$"]
+        tags = [name, "docker-build"] if kind == "docker-socket" else [name]
+        job = gitlab.finished_job(script=script, tag_list=tags, name=kind)
+        assert job["status"] == "success", job["trace"]
+        assert ("size " if kind == "docker-socket" else f"from {name}") in job["trace"]
+
+
+def test_a_failing_job_fails(gitlab: GitLab, pis: dict[str, Host]) -> None:
+    job = gitlab.finished_job(script=["echo before", "exit 3"], tag_list=[next(iter(pis))])
+    assert (job["status"], job["exit_code"]) == ("failed", 3), job["trace"]
+    assert "before" in job["trace"]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run on a fleet that is as wanted: nothing changes, and it is cheap."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from lab.fleet import GitLab, Lab, Play
+from testinfra.host import Host
+
+FILES = (
+    "/etc/gitlab-runner/config.toml",
+    "/etc/gitlab-runner/.runner_system_id",
+    "/etc/docker/daemon.json",
+)
+RUNNERS_PER_PI = 2
+
+
+def state(pis: dict[str, Host]) -> dict[str, str]:
+    """What must be the same afterwards: file contents with owner, mode and time of change, and running containers."""
+    command = f"sha256sum {' '.join(FILES)} && stat -c '%n %U:%G %a %Y' {' '.join(FILES)} && docker ps -q --no-trunc"
+    return {name: pi.check_output(command) for name, pi in pis.items()}
+
+
+@pytest.fixture(scope="module")
+def before(pis: dict[str, Host]) -> dict[str, str]:
+    return state(pis)
+
+
+@pytest.fixture(scope="module")
+def again(lab: Lab, gitlab: GitLab, before: dict[str, str]) -> Play:
+    gitlab.call("DELETE", "/journal")
+    play = lab.play()
+    assert play.code == 0, play.output
+    return play
+
+
+def test_nothing_changes(again: Play, before: dict[str, str], pis: dict[str, Host]) -> None:
+    assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)
+    assert state(pis) == before
+
+
+def test_at_most_twelve_module_executions_per_pi(again: Play, lab: Lab) -> None:
+    counted = Counter(entry["host"] for entry in again.executions if entry["transport"] != "local")
+    for name, address in lab.addresses.items():
+        modules = [
+            f"{entry['module']} ({entry['task']})" for entry in again.executions if entry["host"] in (address, name)
+        ]
+        assert 3 < counted[address] + counted[name] <= 12, f"{name}: {modules}"
+
+
+def test_one_get_and_one_verify_per_runner(again: Play, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    runners = len(pis) * RUNNERS_PER_PI
+    expected = {"GET /api/v4/runners/:id": runners, "POST /api/v4/runners/verify": runners}
+    assert gitlab.requests_of_ansible() == expected
+    assert gitlab.writes() == []
+
+
+def test_check_mode_sees_nothing_to_do_either(lab: Lab, again: Play, pis: dict[str, Host]) -> None:
+    play = lab.play("--check", "--diff")
+    assert play.code == 0, play.output
+    assert {host: numbers["changed"] for host, numbers in play.recap.items()} == dict.fromkeys(pis, 0)
