@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -17,11 +18,12 @@ from starlette.routing import Route
 
 from fake_gitlab import api, control, page
 from fake_gitlab.exchange import API, Call, Endpoint, Refusal, Reply
-from fake_gitlab.faults import REPLIES
+from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.journal import Entry
 from fake_gitlab.state import FakeGitLab, Hook
 from fake_gitlab.transport import Cut, cut
 
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _log = logging.getLogger("fake_gitlab")
 
 
@@ -41,15 +43,15 @@ def _api_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         return await _exchange(gitlab, endpoint, request)
 
-    return Route(API + endpoint.path, answer, methods=None if endpoint.method == "*" else [endpoint.method])
+    return Route(API + endpoint.path, answer, methods=_METHODS if endpoint.method == "*" else [endpoint.method])
 
 
 def _control_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         try:
-            return _respond(gitlab, _carry_out(gitlab, endpoint, _call(request, await request.body())))
+            return _response(gitlab, _carry_out(gitlab, endpoint, _call(request, await request.body())))
         except (TypeError, ValueError, KeyError) as error:
-            return _respond(gitlab, Reply(400, {"error": str(error)}))
+            return _response(gitlab, Reply(400, {"error": str(error)}))
 
     return Route(f"/_fake{endpoint.path}", answer, methods=[endpoint.method])
 
@@ -62,55 +64,57 @@ def _page_routes(gitlab: FakeGitLab) -> list[Route]:
     async def job(request: Request) -> Response:
         with gitlab.lock:
             found = gitlab.jobs.get(request.path_params["id"])
-            return HTMLResponse(page.job(gitlab, found)) if found else _respond(gitlab, REPLIES["not_found_page"])
+            return HTMLResponse(page.job(gitlab, found)) if found else _response(gitlab, REPLIES["not_found_page"])
 
     return [Route("/", overview), Route("/jobs/{id:int}", job)]
 
 
 async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> Response:
-    """Journal, fault, GitLab, fault again."""
-    body = await request.body()
-    try:
-        call = _call(request, body)
-    except ValueError:
-        call = _call(request, b"")
-        reply: Reply | None = Reply(400, {"error": "The request body could not be parsed"})
-    else:
-        reply = None
+    """Journal, fault, GitLab, fault."""
+    endpoint, call = await _received(endpoint, request)
     entry = _enter(gitlab, endpoint, call)
     fault = gitlab.faults.strike(call, call.path.removeprefix(API))
     entry.fault = fault is not None
-    if not _hooked(gitlab.before_request, entry):
-        return await _drop(entry, request)
-    if fault:
-        await asyncio.sleep(0 if fault.after else fault.delay)
-        if not fault.after:
-            if fault.cut:
-                return await _drop(entry, request)
-            if isinstance(fault.reply, Reply):
-                return _leave(gitlab, entry, fault.reply)
-
-    reply = reply or _carry_out(gitlab, endpoint, call)
-    entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user
-    if not _hooked(gitlab.after_commit, entry):
-        return await _drop(entry, request)
-    if fault and fault.after:
-        await asyncio.sleep(fault.delay)
-        if fault.cut:
-            return await _drop(entry, request)
-        if isinstance(fault.reply, Reply):
-            reply = fault.reply
-    return _leave(gitlab, entry, reply)
-
-
-def _hooked(hook: Hook | None, entry: Entry) -> bool:
-    """Call the test's hook, if any; False when it wants the connection cut."""
+    before, after = (None, fault) if fault and fault.after else (fault, None)
     try:
-        if hook:
-            hook(entry)
+        _hook(gitlab.before_request, entry)
+        reply = await _suffer(before)
+        if reply is None:
+            reply = _carry_out(gitlab, endpoint, call)
+            entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user
+            _hook(gitlab.after_commit, entry)
+            reply = await _suffer(after) or reply
     except Cut:
-        return False
-    return True
+        _log.info("%s", entry)
+        return await cut(request)
+    entry.status = reply.status
+    _log.info("%s", entry)
+    return _response(gitlab, reply)
+
+
+async def _received(endpoint: Endpoint, request: Request) -> tuple[Endpoint, Call]:
+    """The request as a call; one whose body makes no sense is answered 400 whatever it asked for."""
+    body = await request.body()
+    try:
+        return endpoint, _call(request, body)
+    except ValueError:
+        garbled = Reply(400, {"error": "The request body could not be parsed"})
+        return replace(endpoint, handler=lambda *_: garbled), _call(request, b"")
+
+
+async def _suffer(fault: Fault | None) -> Reply | None:
+    """Wait as long as the fault says, then raise its cut or return its reply, if it has one."""
+    if fault is None:
+        return None
+    await asyncio.sleep(fault.delay)
+    if fault.cut:
+        raise Cut
+    return fault.reply if isinstance(fault.reply, Reply) else None
+
+
+def _hook(hook: Hook | None, entry: Entry) -> None:
+    if hook:
+        hook(entry)
 
 
 def _carry_out(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
@@ -138,18 +142,7 @@ def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
     return entry
 
 
-async def _drop(entry: Entry, request: Request) -> Response:
-    _log.info("%s", entry)
-    return await cut(request)
-
-
-def _leave(gitlab: FakeGitLab, entry: Entry, reply: Reply) -> Response:
-    entry.status = reply.status
-    _log.info("%s", entry)
-    return _respond(gitlab, reply)
-
-
-def _respond(gitlab: FakeGitLab, reply: Reply) -> Response:
+def _response(gitlab: FakeGitLab, reply: Reply) -> Response:
     """Text is sent as it is, everything else as JSON; None is an empty body. The date is that of the server's clock."""
     body, headers = reply.body, {"Date": format_datetime(gitlab.clock.now(), usegmt=True), **reply.headers}
     if body is None:

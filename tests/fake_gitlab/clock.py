@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 
 class Clock:
@@ -14,7 +14,7 @@ class Clock:
         self._stopped_at: datetime | None = None
 
     def now(self) -> datetime:
-        return self._stopped_at or datetime.now(timezone.utc) + self._offset
+        return self._stopped_at or datetime.now(UTC) + self._offset
 
     def stop(self, at: datetime | None = None) -> None:
         """Stand still, at the given aware time or at the present one; only `advance` moves the clock then."""
@@ -35,4 +35,4 @@ def iso(moment: datetime | None) -> str | None:
     """As GitLab prints times: UTC, milliseconds, `Z`."""
     if moment is None:
         return None
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -70,7 +70,7 @@ def _certificate(
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    yesterday = datetime.now(timezone.utc) - timedelta(days=1)  # Pis without a clock battery wake up in the past
+    yesterday = datetime.now(UTC) - timedelta(days=1)  # Pis without a clock battery wake up in the past
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -179,8 +179,8 @@ def _has_version(runner: Runner, prefix: str | None) -> bool:
 ENDPOINTS = (
     Endpoint("GET", "/runners", mine, "user"),
     Endpoint("GET", "/runners/all", everyones, "user"),
-    Endpoint("GET", "/projects/{id}/runners", of_project, "user"),
-    Endpoint("POST", "/projects/{id}/runners", assign, "user"),
-    Endpoint("DELETE", "/projects/{id}/runners/{runner_id}", unassign, "user"),
-    Endpoint("GET", "/groups/{id}/runners", of_group, "user"),
+    Endpoint("GET", "/projects/{id:path}/runners", of_project, "user"),
+    Endpoint("POST", "/projects/{id:path}/runners", assign, "user"),
+    Endpoint("DELETE", "/projects/{id:path}/runners/{runner_id}", unassign, "user"),
+    Endpoint("GET", "/groups/{id:path}/runners", of_group, "user"),
 )

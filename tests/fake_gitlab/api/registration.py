@@ -121,6 +121,6 @@ ENDPOINTS = (
     Endpoint("POST", "/user/runners", create, "user"),
     Endpoint("POST", "/runners", register, "runner"),
     Endpoint("POST", "/runners/reset_registration_token", reset_instance_token, "user"),
-    Endpoint("POST", "/projects/{id}/runners/reset_registration_token", reset_project_token, "user"),
-    Endpoint("POST", "/groups/{id}/runners/reset_registration_token", reset_group_token, "user"),
+    Endpoint("POST", "/projects/{id:path}/runners/reset_registration_token", reset_project_token, "user"),
+    Endpoint("POST", "/groups/{id:path}/runners/reset_registration_token", reset_group_token, "user"),
 )

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Creating runners, by users and with registration tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_gitlab_world import World
+
+
+def test_creation_answers_with_id_and_token_only_and_never_twice_the_same(world: World) -> None:
+    first, second = world.create(description="pi"), world.create(description="pi")
+    assert first.status_code == second.status_code == 201
+    assert set(first.json()) == {"id", "token", "token_expires_at"}
+    assert first.json()["token"].startswith("glrt-t3_")
+    assert first.json()["id"] != second.json()["id"]
+    assert world.call("GET", f"/runners/{first.json()['id']}", "maintainer").json()["status"] == "never_contacted"
+
+
+@pytest.mark.parametrize(
+    ("style", "start"),
+    [("classic", "glrt-"), ("routable", "glrt-"), ("prefixed", "acme-glrt-"), ("infixed", "glrt-t3_")],
+)
+def test_tokens_come_in_several_shapes(world: World, style: Any, start: str) -> None:
+    world.gitlab.settings.token_style = style
+    token = world.create().json()["token"]
+    assert token.startswith(start)
+    assert (style == "routable") == ("." in token)
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ({"runner_type": None}, "runner_type"),
+        ({"runner_type": "shared"}, "runner_type does not have a valid value"),
+        ({"runner_type": "group_type"}, "group_id is missing"),
+        ({"maximum_timeout": "soon"}, "maximum_timeout is invalid"),
+        ({"access_level": "all"}, "access_level does not have a valid value"),
+        ({"paused": "maybe", "locked": 7}, "paused is invalid, locked is invalid"),
+    ],
+)
+def test_the_schema_speaks_in_an_error_text(world: World, params: dict[str, Any], error: str) -> None:
+    reply = world.create(**params)
+    assert reply.status_code == 400
+    assert error in reply.json()["error"]
+
+
+def test_missing_type_is_named_twice(world: World) -> None:
+    reply = world.call("POST", "/user/runners", "maintainer")
+    assert reply.json() == {"error": "runner_type is missing, runner_type does not have a valid value"}
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        (
+            {"run_untagged": False},
+            "Tags list can not be empty when runner is not allowed to pick untagged jobs",
+        ),
+        ({"maximum_timeout": 599}, "Maximum timeout needs to be at least 10 minutes"),
+        ({"description": "x" * 1025}, "Description is too long (maximum is 1024 characters)"),
+        (
+            {"tag_list": [f"t{number}" for number in range(51)]},
+            "Tags list Too many tags specified. Please limit the number of tags to 50",
+        ),
+        (
+            {"maximum_timeout": 1, "maintenance_note": "x" * 1025},
+            "Maintenance note is too long (maximum is 1024 characters) and "
+            "Maximum timeout needs to be at least 10 minutes",
+        ),
+        ({"project_id": 4711}, "Missing/invalid project"),
+    ],
+)
+def test_the_service_speaks_in_a_message_text(world: World, params: dict[str, Any], text: str) -> None:
+    reply = world.create(**params)
+    assert (reply.status_code, reply.json()) == (400, {"message": f"400 Bad request - {text}"})
+    assert not world.gitlab.runners
+
+
+def test_empty_values_count_as_not_sent(world: World) -> None:
+    runner_id = world.create(tag_list=[], description="", maximum_timeout="").json()["id"]
+    runner = world.gitlab.runners[runner_id]
+    assert (runner.tag_list, runner.description, runner.maximum_timeout, runner.run_untagged) == ([], None, None, True)
+
+
+def test_forms_are_understood_as_well_as_json(world: World) -> None:
+    form = {"runner_type": "project_type", "project_id": "42", "tag_list[]": ["b", " a "], "run_untagged": "false"}
+    headers = {"PRIVATE-TOKEN": world.tokens["maintainer"]}
+    reply = world.session.post(f"{world.url}/api/v4/user/runners", data=form, headers=headers, timeout=5)
+    runner = world.gitlab.runners[reply.json()["id"]]
+    assert (runner.tag_list, runner.run_untagged) == (["a", "b"], False)
+
+
+def test_a_garbled_body_is_a_400(world: World) -> None:
+    headers = {"PRIVATE-TOKEN": world.tokens["maintainer"], "Content-Type": "application/json"}
+    assert (
+        world.session.post(f"{world.url}/api/v4/user/runners", data="{", headers=headers, timeout=5).status_code == 400
+    )
+
+
+def test_the_plan_limits_the_number_of_living_runners(world: World) -> None:
+    world.gitlab.settings.runner_limit = 1
+    assert world.create().status_code == 201
+    text = "400 Bad request - Maximum number of ci registered project runners (1) exceeded"
+    assert world.create().json() == {"message": text}
+    world.gitlab.clock.advance(8 * 86400)
+    assert world.create().status_code == 201
+
+
+@pytest.mark.parametrize("token", ["garbage", "the project's", "a runner's"])
+def test_registration_is_gone_for_any_token_when_switched_off(world: World, token: str) -> None:
+    token = {"the project's": world.project.registration_token, "a runner's": world.runner().token}.get(token, token)
+    reply = world.call("POST", "/runners", token=token)
+    assert (reply.status_code, reply.json()) == (410, {"message": "410 Gone - runner registration disallowed"})
+
+
+def test_registration_tokens_tell_whose_the_runner_is(world: World) -> None:
+    world.gitlab.settings.allow_registration_tokens = True
+    for token, runner_type in (
+        (world.gitlab.settings.registration_token, "instance_type"),
+        (world.group.registration_token, "group_type"),
+        (world.project.registration_token, "project_type"),
+    ):
+        reply = world.call("POST", "/runners", token=token, description="old", maintainer_note="note", active=False)
+        assert reply.status_code == 201
+        assert reply.json()["token"].startswith("glrtr-")
+        runner = world.gitlab.runners[reply.json()["id"]]
+        assert (runner.runner_type, runner.maintenance_note, runner.paused) == (runner_type, "note", True)
+
+
+def test_refusals_of_registration(world: World) -> None:
+    world.gitlab.settings.allow_registration_tokens = True
+    assert world.call("POST", "/runners").json() == {"error": "token is missing"}
+    invalid = {"message": "403 Forbidden - invalid token supplied"}
+    for token in ("garbage", world.runner().token):
+        reply = world.call("POST", "/runners", token=token)
+        assert (reply.status_code, reply.json()) == (403, invalid)
+    token = world.project.registration_token
+    assert world.call("POST", "/runners", token=token, paused=True, active=True).json() == {
+        "error": "active, paused are mutually exclusive"
+    }
+    reply = world.call("POST", "/runners", token=token, run_untagged=False)
+    assert reply.status_code == 400
+    assert list(reply.json()["message"]) == ["tags_list"]
+    world.group.allow_registration_tokens = False
+    assert world.call("POST", "/runners", token=token).status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("path", "user"), [("/runners", "root"), ("/projects/42/runners", "maintainer"), ("/groups/7/runners", "owner")]
+)
+def test_registration_tokens_can_be_reset(world: World, path: str, user: str) -> None:
+    reply = world.call("POST", f"{path}/reset_registration_token", user)
+    assert reply.status_code == 201
+    assert set(reply.json()) == {"token", "token_expires_at"}
+    assert world.call("POST", f"{path}/reset_registration_token", "developer").status_code == 403
+    assert world.call("POST", f"{path}/reset_registration_token").status_code == 401

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runner tokens do: verify with its side effects, rotation, removal."""
+
+from __future__ import annotations
+
+from fake_gitlab_world import World
+
+
+def test_verify_is_a_contact_and_makes_a_manager(world: World) -> None:
+    runner = world.runner(paused=True)
+    reply = world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    assert (reply.status_code, reply.json()) == (
+        200,
+        {"id": runner.id, "token": runner.token, "token_expires_at": None},
+    )
+    assert runner.contacted_at is not None
+    [manager] = world.call("GET", f"/runners/{runner.id}/managers", "maintainer").json()
+    assert (manager["system_id"], manager["ip_address"], manager["version"], manager["status"]) == (
+        "s_1",
+        "127.0.0.1",
+        None,
+        "online",
+    )
+
+
+def test_verify_without_a_system_id_makes_a_ghost(world: World) -> None:
+    runner = world.runner()
+    world.call("POST", "/runners/verify", token=runner.token)
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    assert list(runner.managers) == ["<legacy>", "s_1"]
+
+
+def test_what_verify_tells_of_the_program_is_kept_when_told_and_not_lost_when_not(world: World) -> None:
+    runner = world.runner()
+    info = {"version": "19.4.0", "architecture": "arm64", "platform": "linux", "features": {"cancel_gracefully": True}}
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1", info=info)
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    details = world.call("GET", f"/runners/{runner.id}", "maintainer").json()
+    assert (details["version"], details["architecture"], details["platform"]) == ("19.4.0", "arm64", "linux")
+    assert runner.managers["s_1"].cancel_gracefully
+
+
+def test_features_wait_for_the_database_after_a_bare_verify(world: World) -> None:
+    runner = world.runner()
+    info = {"version": "19.4.0", "features": {"cancel_gracefully": True}}
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1", info=info)
+    manager = runner.managers["s_1"]
+    assert (manager.version, manager.cancel_gracefully) == ("19.4.0", False)
+    world.gitlab.clock.advance(56 * 60)
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1", info=info)
+    assert manager.cancel_gracefully
+
+
+def test_the_web_page_says_never_contacted_until_a_job_was_asked_for(world: World) -> None:
+    runner = world.runner()
+    state = f"{world.url}/_fake/runners/{runner.id}"
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    assert world.call("GET", f"/runners/{runner.id}", "maintainer").json()["status"] == "online"
+    assert world.session.get(state, timeout=5).json()["page_status"] == "never_contacted"
+    world.call("POST", "/jobs/request", token=runner.token, system_id="s_1")
+    assert world.session.get(state, timeout=5).json()["page_status"] == "online"
+
+
+def test_refusals_of_verify(world: World) -> None:
+    runner = world.runner()
+    assert world.call("POST", "/runners/verify").json() == {"error": "token is missing"}
+    assert world.call("POST", "/runners/verify", token="glrt-unknown").json() == {"message": "403 Forbidden"}
+    world.gitlab.settings.migrations_running = True
+    reply = world.call("POST", "/runners/verify", token=runner.token)
+    assert (reply.status_code, reply.headers["Retry-After"]) == (429, "60")
+    world.gitlab.settings.migrations_running = False
+    del world.gitlab.projects[42]
+    assert world.call("POST", "/runners/verify", token=runner.token).status_code == 422
+    assert not runner.managers
+
+
+def test_a_reset_voids_the_old_token_at_once(world: World) -> None:
+    runner = world.runner()
+    first = runner.token
+    second = world.call("POST", f"/runners/{runner.id}/reset_authentication_token", "maintainer")
+    assert second.status_code == 201
+    assert world.call("POST", "/runners/verify", token=first).status_code == 403
+    third = world.call("POST", "/runners/reset_authentication_token", token=second.json()["token"])
+    assert third.status_code == 201
+    assert set(third.json()) == {"token", "token_expires_at"}
+    assert world.call("POST", "/runners/verify", token=second.json()["token"]).status_code == 403
+    assert world.gitlab.runner_by_token(third.json()["token"]) is runner
+
+
+def test_expiry_takes_the_shortest_of_the_settings_above(world: World) -> None:
+    world.gitlab.settings.token_lifetime = 3600
+    world.group.token_lifetime = 600
+    token = world.create().json()
+    assert token["token_expires_at"] is not None
+    world.gitlab.clock.advance(601)
+    assert world.call("POST", "/runners/verify", token=token["token"]).status_code == 403
+    assert world.call("POST", "/runners/reset_authentication_token", token=token["token"]).status_code == 403
+    reset = world.call("POST", f"/runners/{token['id']}/reset_authentication_token", "maintainer")
+    assert world.call("POST", "/runners/verify", token=reset.json()["token"]).status_code == 200
+
+
+def test_removing_one_manager_or_the_whole_runner(world: World) -> None:
+    runner = world.runner()
+    for system_id in ("s_1", "s_2"):
+        world.call("POST", "/runners/verify", token=runner.token, system_id=system_id)
+
+    def remove(**params: str) -> tuple[int, object]:
+        reply = world.call("DELETE", "/runners/managers", token=runner.token, **params)
+        return reply.status_code, reply.json() if reply.content else None
+
+    assert remove() == (400, {"error": "system_id is missing"})
+    assert remove(system_id="s_3") == (404, {"message": "404 Runner manager not found Not Found"})
+    assert remove(system_id="s_1") == (204, None)
+    assert runner.contacted_at is not None
+    assert remove(system_id="s_2") == (204, None)
+    assert runner.contacted_at is None
+    assert world.call("DELETE", "/runners", token=runner.token).status_code == 204
+    assert not world.gitlab.runners
+    assert world.call("DELETE", "/runners", token=runner.token).status_code == 403
+
+
+def test_deleting_honours_if_unmodified_since(world: World) -> None:
+    runner = world.runner()
+    headers = {"PRIVATE-TOKEN": world.tokens["maintainer"], "If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}
+    reply = world.session.delete(f"{world.url}/api/v4/runners/{runner.id}", headers=headers, timeout=5)
+    assert (reply.status_code, reply.json()) == (412, {"message": "412 Precondition Failed"})
+    assert runner.id in world.gitlab.runners
+
+
+def test_there_is_no_job_router(world: World) -> None:
+    address = f"{world.url}/api/v4/runners/router/discovery"
+    assert world.session.get(address, timeout=5).status_code == 403
+    assert world.session.get(address, headers={"Runner-Token": world.runner().token}, timeout=5).status_code == 501
