@@ -15,7 +15,6 @@ part() {
 
 part "unit tests, property tests" pytest -q -n auto tests/unit
 part "lint, sanity, galaxy-importer" scripts/lint.sh
-part "the installed collection" pytest -q tests/installed
 part "Molecule: default (container)" scripts/molecule.sh test --scenario-name default
 part "Molecule: swarm (service)" scripts/molecule.sh test --scenario-name swarm
 

@@ -113,14 +113,21 @@ class Lab:
             raise LabError(f"{pi}: `{command}` failed with {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def play(self, *arguments: str, playbook: str = "pifleet.ci.site", show: bool = False, **environment: str) -> Play:
+    def play(
+        self,
+        *arguments: str,
+        playbook: str = "pifleet.ci.site",
+        cwd: Path = ROOT,
+        show: bool = False,
+        **environment: str,
+    ) -> Play:
         """Run ansible-playbook on the fleet and return what came of it; `show` prints its output as it comes."""
         record = self.folder / "executions.jsonl"
         record.unlink(missing_ok=True)
         inventories = [argument for path in self.inventories for argument in ("-i", str(path))]
         process = subprocess.Popen(
             ["ansible-playbook", playbook, *inventories, *arguments],
-            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={
                 **os.environ,
                 "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "callback"),
