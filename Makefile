@@ -38,7 +38,7 @@ demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show
 	@$(LAB) demo demo --pis $(LAB_PIS)
 
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
-	@python -m tests.bench
+	@PYTHONPATH=molecule:tests:.cache/collections python -m bench
 
 soak: setup ## Run the property tests ten times as long as `make test` does.
 	@PIFLEET_HISTORIES=20000 pytest -q -n auto tests/unit tests/soak
