@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Glue: everything that gitlab_runner_register and runner_config would refuse, found before any of them has run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.basic import missing_required_lib
+from ansible.plugins.action import ActionBase
+from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC as REGISTRATION
+from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
+from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document, _gitlab_transport
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import WantedError, wanted_runner
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION},
+    **{name: CONFIGURATION[name] for name in ("global", "runners", "unknown_keys")},
+}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        reply: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        for library, problem in (
+            ("python-gitlab", _gitlab_transport.IMPORT_ERROR),
+            ("tomlkit", _config_document.IMPORT_ERROR),
+        ):
+            if problem:
+                raise AnsibleActionFail(missing_required_lib(library, reason="on the control node"))
+        options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
+        if problems:
+            raise AnsibleActionFail("\n".join(problems))
+        return {**reply, "changed": False}
+
+    def _registration_problems(self, registrations: list[dict[str, Any]], host: str) -> Iterator[str]:
+        for registration in registrations:
+            ca_path = registration["ca_path"] and self._loader.path_dwim(registration["ca_path"])
+            try:
+                wanted_runner(registration, host)
+                connect({**registration, "ca_path": ca_path})
+            except (WantedError, GitLabError) as error:
+                yield str(error)
+
+
+def _setting_problems(options: dict[str, Any]) -> list[str]:
+    try:
+        check_settings(options["global"], options["runners"], unknown_keys=options["unknown_keys"])
+    except SchemaError as error:
+        return error.problems
+    return []
