@@ -7,15 +7,14 @@ import dataclasses
 import datetime
 import os
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomllib
-
 from runner_standin import decode, durations
 
-NEVER = datetime.datetime(1, 1, 1, tzinfo=datetime.timezone.utc)  # how the file says "does not expire"
+NEVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # how the file says "does not expire"
 
 _DEFAULT_CHECK_INTERVAL = 3.0
 _DEFAULT_SHUTDOWN_TIMEOUT = 30.0
@@ -88,7 +87,7 @@ class Runner:
         value = self.settings.get(key, NEVER)
         if isinstance(value, str):
             value = datetime.datetime.fromisoformat(value)
-        return value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
+        return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
 
 
 @dataclasses.dataclass(frozen=True)

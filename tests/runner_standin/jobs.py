@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DEFAULT_TIMEOUT = 3600
+_OLD_REASONS = ("script_failure", "runner_system_failure", "job_execution_timeout")
 
 
 class JobFailed(Exception):
@@ -48,6 +49,7 @@ class Job:
     files: Mapping[str, str]  # variables whose value is the content of a file
     masked: Sequence[str]  # values that the trace must not show
     unsupported: Sequence[str]  # what the job wants and the stand-in has not
+    failure_reasons: Sequence[str]  # those that this GitLab knows
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> Job:
@@ -70,7 +72,12 @@ class Job:
             files={v["key"]: v["value"] for v in variables if v.get("file")},
             masked=tuple(v["value"] for v in variables if v.get("masked") and v["value"]),
             unsupported=tuple(_unsupported(reply)),
+            failure_reasons=(reply.get("features") or {}).get("failure_reasons") or (),
         )
+
+    def known_reason(self, reason: str) -> str:
+        """A failure reason as this GitLab understands it."""
+        return reason if reason in (*_OLD_REASONS, *self.failure_reasons) else "unknown_failure"
 
     def expand(self, text: str) -> str:
         """Replace `$NAME` and `${NAME}` by the job's variables, longest name first."""

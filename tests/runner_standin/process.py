@@ -70,11 +70,11 @@ class Process:
     def _watch(self) -> int:
         """Reload and rotate as it becomes due; return the signal that ends the process."""
         while True:
+            self._rotate()
             try:
                 number = self._signals.get(timeout=RELOAD_INTERVAL)
             except queue.Empty:
                 self._check_file()
-                self._rotate()
                 continue
             if number != signal.SIGHUP:
                 return number

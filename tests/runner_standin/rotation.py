@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 def due(current: Config, now: datetime.datetime | None = None) -> Runner | None:
     """The first entry whose token has to be exchanged now."""
-    now = now or datetime.datetime.now(datetime.timezone.utc)
+    now = now or datetime.datetime.now(datetime.UTC)
     return next((runner for runner in current.runners if _is_due(runner, now)), None)
 
 
@@ -35,7 +35,7 @@ def rotate(path: Path, runner: Runner, system_id: str) -> bool:
     except (Unreachable, ConfigError) as error:
         _LOG.error("Resetting runner authentication token... failed: %s", error)
         return False
-    obtained = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    obtained = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     expires = fresh.get("token_expires_at")
     changes = {
         "token": fresh["token"],

@@ -19,7 +19,7 @@ EXECUTORS = ("docker", "shell")
 
 _REASONS = {
     Cause.CANCELED: "job_canceled",
-    Cause.SHUTDOWN: "runner_system_failure",
+    Cause.SHUTDOWN: "runner_interrupted",
     Cause.TIMEOUT: "job_execution_timeout",
 }
 _RED, _GREEN, _PLAIN = "\x1b[31;1m", "\x1b[32;1m", "\x1b[0;m"
@@ -36,12 +36,12 @@ def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_direct
     try:
         _run(job, runner, trace, stop, working_directory, user)
     except Stopped as stopped:
-        _failed(trace, reporter, JobFailed(str(stopped), _REASONS[stopped.cause]))
+        _failed(job, trace, reporter, JobFailed(str(stopped), _REASONS[stopped.cause]))
     except JobFailed as failure:
-        _failed(trace, reporter, failure)
+        _failed(job, trace, reporter, failure)
     except Exception as error:
         _LOG.exception("job %d", job.id)
-        _failed(trace, reporter, system_failure(f"{type(error).__name__}: {error}"))
+        _failed(job, trace, reporter, system_failure(f"{type(error).__name__}: {error}"))
     else:
         trace.say(f"{_GREEN}Job succeeded{_PLAIN}")
         reporter.finish("success")
@@ -76,8 +76,8 @@ def _failure(step: Step, exit_code: int, trace: Trace) -> JobFailed | None:
     return JobFailed(f"exit code {exit_code}", "script_failure", exit_code)
 
 
-def _failed(trace: Trace, reporter: Reporter, failure: JobFailed) -> None:
+def _failed(job: Job, trace: Trace, reporter: Reporter, failure: JobFailed) -> None:
     kind = " (system failure)" if failure.reason == "runner_system_failure" else ""
     trace.say(f"{_RED}ERROR: Job failed{kind}: {failure}{_PLAIN}")
-    reporter.finish("failed", failure.reason, failure.exit_code)
+    reporter.finish("failed", job.known_reason(failure.reason), failure.exit_code)
     _LOG.warning("Job failed%s: %s", kind, failure)

@@ -83,7 +83,7 @@ class Pi:
 
     def entry(self, token: str, extra: str = "", executor: str = "shell") -> str:
         head = f'[[runners]]\nname = "pi"\nurl = "{self.url}"\nid = 1\ntoken = "{token}"\n'
-        return f'{head}executor = "{executor}"\nshell = "sh"\nbuilds_dir = "{self.folder}/builds"\n{extra}'
+        return f'{head}executor = "{executor}"\nbuilds_dir = "{self.folder}/builds"\n{extra}'
 
     def write(self, *entries: str, settings: str = "concurrent = 2\n") -> None:
         """Replace config.toml as the collection does: by a rename, with a newer modification time."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from runner_standin import cli, config, durations
 from runner_standin.config import ConfigError
-
 from standin_strictness import ACCEPTED, REFUSED
 
 _REAL = shutil.which("gitlab-runner")
