@@ -73,12 +73,15 @@ async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) ->
     """Journal, fault, GitLab, fault."""
     endpoint, call = await _received(endpoint, request)
     entry = _enter(gitlab, endpoint, call)
+    generation = gitlab.generation
     fault = gitlab.faults.strike(call, call.path.removeprefix(API))
     entry.fault = fault is not None
     before, after = (None, fault) if fault and fault.after else (fault, None)
     try:
         _hook(gitlab.before_request, entry)
         reply = await _suffer(before)
+        if gitlab.generation != generation:
+            raise Cut
         if reply is None:
             reply = _carry_out(gitlab, endpoint, call)
             entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user

@@ -19,6 +19,8 @@ _JOBS_SHOWN = 20
 _TAIL = 12
 # Colours, cursor movements and section marks of a log; also whatever a lone carriage return was meant to overwrite.
 _MARKS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
+# What the runner program puts before every line: time, stream, and a plus where the line before goes on.
+_STAMP = re.compile(r"(?P<newline>^|\n)\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f]{2}[OE](?P<continued>[+ ])")
 _OVERWRITTEN = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
 
 _STYLE = Path(__file__).with_name("page.css").read_text()
@@ -53,7 +55,8 @@ def job(gitlab: FakeGitLab, shown: Job) -> str:
 
 def readable(log: str) -> str:
     """A log as a terminal would have shown it, without colours."""
-    return _OVERWRITTEN.sub("", _MARKS.sub("", log)).strip("\n")
+    plain = _STAMP.sub(lambda stamp: "" if stamp["continued"] == "+" else stamp["newline"], log)
+    return _OVERWRITTEN.sub("", _MARKS.sub("", plain)).strip("\n")
 
 
 def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> str:
@@ -86,8 +89,8 @@ def _manager_row(manager: Manager, now: datetime) -> str:
 
 def _job_list(gitlab: FakeGitLab, jobs: list[Job], now: datetime) -> str:
     return "\n".join(
-        f'<div><a href="/jobs/{shown.id}">{escape(shown.name)}</a> <span class="soft">#{shown.id}</span> '
-        f"{_job_line(gitlab, shown, now)}<pre>{_tail(shown) or 'No log yet.'}</pre></div>"
+        f'<p class="job"><a href="/jobs/{shown.id}">{escape(shown.name)}</a> <span class="soft">#{shown.id}</span> '
+        f"{_job_line(gitlab, shown, now)}</p>{_tail(shown)}"
         for shown in jobs
     )
 
@@ -108,7 +111,8 @@ def _job_line(gitlab: FakeGitLab, shown: Job, now: datetime) -> str:
 
 
 def _tail(shown: Job) -> str:
-    return escape("\n".join(readable(shown.log).splitlines()[-_TAIL:]))
+    lines = readable(shown.log).splitlines()[-_TAIL:]
+    return f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
 
 
 def _status(status: str, *, paused: bool = False) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fake_gitlab.jobs import Job
@@ -126,7 +127,7 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "CI_PROJECT_URL": url,
         "CI_RUNNER_ID": str(runner.id),
         "CI_RUNNER_DESCRIPTION": runner.description or "",
-        "CI_RUNNER_TAGS": ",".join(runner.tag_list),
+        "CI_RUNNER_TAGS": json.dumps(runner.tag_list),
         "GIT_STRATEGY": "none",
     }
     shown = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]

@@ -36,11 +36,14 @@ class FakeGitLab:
         self.faults = Faults()
         self.before_request: Hook | None = None
         self.after_commit: Hook | None = None
+        self.generation = 0
+        """Counts resets, so that a request which was held back meanwhile does not reach the instance after it."""
         self.reset()
 
     def reset(self) -> None:
         """An empty, fault-free instance again, with the machine's time and without hooks."""
         with self.lock:
+            self.generation += 1
             self.before_request = self.after_commit = None
             self.clock.reset()
             self.faults.clear()

@@ -15,6 +15,8 @@ from fake_gitlab.preconditions import require_unmodified
 from fake_gitlab.runners import EDITABLE, Runner, problems
 from fake_gitlab.state import FakeGitLab
 
+_CAN_BE_EMPTY = ("description", "maintenance_note", "maximum_timeout")
+
 
 def show(gitlab: FakeGitLab, call: Call) -> Reply:
     caller, asked, runner = enter(gitlab, call, [Param("include_projects", boolean)])
@@ -32,6 +34,7 @@ def update(gitlab: FakeGitLab, call: Call) -> Reply:
         at_least_one=[EDITABLE[0], "active", *EDITABLE[1:]],
     )
     require(caller.may_update(runner))
+    wanted = {name: value for name, value in wanted.items() if value is not None or name in _CAN_BE_EMPTY}
     if "active" in wanted:
         wanted["paused"] = not wanted.pop("active")
     found = problems({"tag_list": runner.tag_list, "run_untagged": runner.run_untagged, **wanted})

@@ -104,6 +104,8 @@ def test_the_page_shows_runners_pis_and_jobs_and_escapes_them(world: World) -> N
 
 def test_a_log_reads_as_a_terminal_would_show_it() -> None:
     assert page.readable("\n\x1b[1mBold\x1b[0m\n10%\r20%\rdone\r\nend\n") == "Bold\ndone\r\nend"
+    stamp = "2026-11-20T17:03:26.781653Z 00"
+    assert page.readable(f"{stamp}O one\n{stamp}E+ more\n{stamp}O two\n") == "one more\ntwo"
 
 
 def test_the_example_seed_is_sound(tmp_path: Path) -> None:

@@ -131,6 +131,20 @@ def test_writes_leave_out_reads_heartbeats_and_the_programs_traffic(world: World
     assert len(world.gitlab.journal.matching("GET", "/runners/1")) == 1
 
 
+def test_a_request_that_is_held_back_over_a_reset_never_arrives(world: World) -> None:
+    world.gitlab.faults.add(Fault(delay=0.1))
+    headers = {"PRIVATE-TOKEN": world.tokens["root"]}
+    with pytest.raises(requests.Timeout):
+        requests.post(
+            f"{world.url}/api/v4/user/runners", headers=headers, json={"runner_type": "instance_type"}, timeout=0.02
+        )
+    world.gitlab.reset()
+    root = world.gitlab.add_user("root", admin=True)
+    world.gitlab.add_token(root, value=world.tokens["root"])
+    time.sleep(0.15)
+    assert not world.gitlab.runners
+
+
 def test_a_reset_forgets_everything(world: World) -> None:
     world.create()
     world.gitlab.faults.add(Fault(reply="server_error"))

@@ -24,6 +24,12 @@ def test_empty_values_are_passed_on_here(world: World) -> None:
     assert (reply.json()["tag_list"], reply.json()["maximum_timeout"], reply.json()["description"]) == ([], None, "")
 
 
+def test_null_means_nothing_where_a_value_must_be(world: World) -> None:
+    runner = world.runner(paused=True, description="pi")
+    world.call("PUT", f"/runners/{runner.id}", "maintainer", paused=None, locked=None, description=None)
+    assert (runner.paused, runner.locked, runner.description) == (True, False, None)
+
+
 def test_tags_come_back_in_an_order_of_their_own(world: World) -> None:
     runner = world.runner()
     reply = world.call("PUT", f"/runners/{runner.id}", "maintainer", tag_list="z, a,z ,M")
