@@ -11,10 +11,10 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC as REGISTRATION
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document, _gitlab_transport
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import WantedError, wanted_runner
 
@@ -32,12 +32,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        for library, problem in (
-            ("python-gitlab", _gitlab_transport.IMPORT_ERROR),
-            ("tomlkit", _config_document.IMPORT_ERROR),
-        ):
-            if problem:
-                raise AnsibleActionFail(missing_required_lib(library, reason="on the control node"))
+        if IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
         options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
