@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from fake_gitlab import api, control, page
-from fake_gitlab.exchange import API, Call, Endpoint, Refusal, Reply
+from fake_gitlab.exchange import API, Call, Endpoint, Reply
 from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.journal import Entry
 from fake_gitlab.state import FakeGitLab, Hook
@@ -49,7 +49,7 @@ def _api_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
 def _control_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         try:
-            return _response(gitlab, _carry_out(gitlab, endpoint, _call(request, await request.body())))
+            return _response(gitlab, api.answer(gitlab, endpoint, _call(request, await request.body())))
         except (TypeError, ValueError, KeyError) as error:
             return _response(gitlab, Reply(400, {"error": str(error)}))
 
@@ -83,7 +83,7 @@ async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) ->
         if gitlab.generation != generation:
             raise Cut
         if reply is None:
-            reply = _carry_out(gitlab, endpoint, call)
+            reply = api.answer(gitlab, endpoint, call)
             entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user
             _hook(gitlab.after_commit, entry)
             reply = await _suffer(after) or reply
@@ -118,14 +118,6 @@ async def _suffer(fault: Fault | None) -> Reply | None:
 def _hook(hook: Hook | None, entry: Entry) -> None:
     if hook:
         hook(entry)
-
-
-def _carry_out(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
-    with gitlab.lock:
-        try:
-            return endpoint.handler(gitlab, call)
-        except Refusal as refusal:
-            return refusal.reply
 
 
 def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:

@@ -21,7 +21,7 @@ REPLIES: dict[str, Reply] = {
     "proxy_forbidden": Reply(403, _page("Access denied", "The proxy's policy does not allow this address.")),
     "not_found_page": Reply(404, _page("404", "The page could not be found.")),
     "gone": Reply(410, {"message": "410 Gone - runner registration disallowed"}),
-    "unprocessable": Reply(422, {"message": "422 Unprocessable Entity - Runner is orphaned"}),
+    "unprocessable": Reply(422, {"message": "Runner is orphaned"}),
     "too_many_requests": Reply(
         429,
         {"message": {"error": "This endpoint has been requested too many times. Try again later."}},

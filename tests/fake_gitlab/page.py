@@ -66,6 +66,7 @@ def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> s
 
 def _runner_rows(gitlab: FakeGitLab, runner: Runner, now: datetime) -> str:
     owner = gitlab.owner(runner)
+    place = owner.path if owner else "nobody any more" if gitlab.is_orphaned(runner) else "the instance"
     untagged = '<span class="soft">untagged jobs</span>' if runner.run_untagged else ""
     tags = " ".join(f'<span class="tag">{escape(tag)}</span>' for tag in runner.tag_list)
     note = f'<div class="note">{escape(runner.maintenance_note)}</div>' if runner.maintenance_note else ""
@@ -73,7 +74,7 @@ def _runner_rows(gitlab: FakeGitLab, runner: Runner, now: datetime) -> str:
     row = (
         f'<tr class="runner"><td>{name} <span class="soft">#{runner.id}</span>{note}</td>'
         f"<td>{_status(page_status(runner, now), paused=runner.paused)}</td><td>{_ago(runner.contacted_at, now)}</td>"
-        f"<td>{escape(owner.path) if owner else 'the instance'}</td><td>{tags} {untagged}</td></tr>"
+        f"<td>{escape(place)}</td><td>{tags} {untagged}</td></tr>"
     )
     return row + "".join(_manager_row(manager, now) for manager in runner.managers.values())
 

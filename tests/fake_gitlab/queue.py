@@ -31,12 +31,14 @@ def _fits(gitlab: FakeGitLab, runner: Runner, job: Job) -> bool:
 
 
 def _serves(gitlab: FakeGitLab, runner: Runner, project_id: int) -> bool:
+    if project_id not in gitlab.projects:
+        return False
     if runner.runner_type == "instance_type":
         return True
     if runner.runner_type == "project_type":
         return project_id in runner.project_ids
-    project = gitlab.projects.get(project_id)
-    return project is not None and any(group.id == runner.group_id for group in gitlab.ancestors(project.group_id))
+    groups = gitlab.ancestors(gitlab.projects[project_id].group_id)
+    return any(group.id == runner.group_id for group in groups)
 
 
 def payload(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> dict[str, Any]:

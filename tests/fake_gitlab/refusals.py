@@ -72,7 +72,7 @@ def precondition_failed() -> Refusal:
 
 
 def orphaned() -> Refusal:
-    return Refusal(Reply(422, {"message": "422 Unprocessable Entity - Runner is orphaned"}))
+    return Refusal(Reply(422, {"message": "Runner is orphaned"}))
 
 
 def migrating() -> Refusal:

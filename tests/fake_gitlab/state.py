@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -85,7 +85,7 @@ class FakeGitLab:
         members: Mapping[User, Role] | None = None,
         group_id: int | None = None,
     ) -> Group:
-        group = Group(group_id or self._next_id("group"), path, parent.id if parent else None)
+        group = Group(group_id or self._next_id("group", self.groups), path, parent.id if parent else None)
         group.members = {user.id: role for user, role in (members or {}).items()}
         group.registration_token = tokens.registration_token()
         self.groups[group.id] = group
@@ -100,7 +100,7 @@ class FakeGitLab:
         project_id: int | None = None,
     ) -> Project:
         """A project, in a group or (None) in somebody's own namespace."""
-        project = Project(project_id or self._next_id("project"), path, group.id if group else None)
+        project = Project(project_id or self._next_id("project", self.projects), path, group.id if group else None)
         project.members = {user.id: role for user, role in (members or {}).items()}
         project.registration_token = tokens.registration_token()
         self.projects[project.id] = project
@@ -261,5 +261,5 @@ class FakeGitLab:
         limits = [seconds for seconds in lifetimes if seconds is not None]
         runner.token_expires_at = self.clock.now() + timedelta(seconds=min(limits)) if limits else None
 
-    def _next_id(self, kind: str) -> int:
-        return next(self._ids[kind])
+    def _next_id(self, kind: str, taken: Container[int] = ()) -> int:
+        return next(number for number in self._ids[kind] if number not in taken)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from fake_gitlab import refusals
 from fake_gitlab.api import instance, jobs_of_runner, lists, registration, runner_jobs, runner_tokens, single_runner
-from fake_gitlab.exchange import Endpoint
+from fake_gitlab.exchange import Call, Endpoint, Refusal, Reply
+from fake_gitlab.state import FakeGitLab
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *registration.ENDPOINTS,
@@ -16,3 +18,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *instance.ENDPOINTS,
 )
 """In the order of routing: literal paths stand before `/runners/{id}`."""
+
+
+def answer(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
+    """Carry a request out, alone. While the server migrates, those with a runner's or job's token have to wait."""
+    with gitlab.lock:
+        try:
+            if gitlab.settings.migrations_running and endpoint.family in ("runner", "job"):
+                raise refusals.migrating()
+            return endpoint.handler(gitlab, call)
+        except Refusal as refusal:
+            return refusal.reply

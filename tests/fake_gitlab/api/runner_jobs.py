@@ -102,7 +102,7 @@ def _running_job(gitlab: FakeGitLab, call: Call) -> Job:
     if job.project_id not in gitlab.projects:
         raise refusals.forbidden("Project has been deleted!")
     if not job.is_running:
-        raise refusals.forbidden("Job is not running", {"Job-Status": job.status})
+        raise refusals.forbidden("Job is not processing on runner", {"Job-Status": job.status})
     runner = gitlab.runners.get(job.runner_id or 0)
     if runner:
         call.about(runner.id)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fake_gitlab import refusals, views
 from fake_gitlab.exchange import Call, Endpoint, Reply
 from fake_gitlab.params import Param, mapping, read
@@ -15,8 +18,6 @@ TOKEN = Param("token", required=True)
 
 def runner_of(gitlab: FakeGitLab, call: Call, token: object) -> Runner:
     """The runner that holds this token; 403 when there is none, its token has expired, or its owner is gone (422)."""
-    if gitlab.settings.migrations_running:
-        raise refusals.migrating()
     runner = gitlab.runner_by_token(str(token or ""))
     if runner is None:
         raise refusals.forbidden()
@@ -30,13 +31,15 @@ def verify(gitlab: FakeGitLab, call: Call) -> Reply:
     """Not a mere question: it counts as contact, and makes a manager of the system id that is sent (or not sent)."""
     given = read(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = runner_of(gitlab, call, given["token"])
-    gitlab.heartbeat(runner, given.get("system_id") or LEGACY_SYSTEM_ID, call.client, given.get("info") or {})
+    _touch(gitlab, call, runner, given)
     return Reply(200, views.registration(runner))
 
 
 def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
-    given = read(call.params, [TOKEN])
+    """Contact as well; and since GitLab Runner sends no system id here, its rotation of a token makes a ghost."""
+    given = read(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = runner_of(gitlab, call, given["token"])
+    _touch(gitlab, call, runner, given)
     token = gitlab.reset_runner_token(runner.id)
     return Reply(201, views.fresh_token(token, runner.token_expires_at))
 
@@ -66,7 +69,11 @@ def unregister_manager(gitlab: FakeGitLab, call: Call) -> Reply:
 def discover_router(gitlab: FakeGitLab, call: Call) -> Reply:
     """The one endpoint of this family that reads a header. This instance has no job router."""
     runner_of(gitlab, call, call.headers.get("runner-token"))
-    return Reply(501, {"message": "501 Not Implemented"})
+    return Reply(501, {"message": "Job Router is not available. Please contact your administrator."})
+
+
+def _touch(gitlab: FakeGitLab, call: Call, runner: Runner, given: Mapping[str, Any]) -> None:
+    gitlab.heartbeat(runner, given.get("system_id") or LEGACY_SYSTEM_ID, call.client, given.get("info") or {})
 
 
 ENDPOINTS = (

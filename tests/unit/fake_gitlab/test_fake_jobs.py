@@ -131,7 +131,7 @@ def test_reporting_the_end(world: World) -> None:
     assert (job.status, job.failure_reason, job.exit_code) == ("failed", "script_failure", 3)
     late = put(world, job, state="success")
     assert (late.status_code, late.headers["Job-Status"]) == (403, "failed")
-    assert late.json() == {"message": "403 Forbidden - Job is not running"}
+    assert late.json() == {"message": "403 Forbidden - Job is not processing on runner"}
     assert world.call("PUT", "/jobs/4711", token=job.token).status_code == 403
 
 

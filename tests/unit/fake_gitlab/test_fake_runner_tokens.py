@@ -67,12 +67,9 @@ def test_refusals_of_verify(world: World) -> None:
     runner = world.runner()
     assert world.call("POST", "/runners/verify").json() == {"error": "token is missing"}
     assert world.call("POST", "/runners/verify", token="glrt-unknown").json() == {"message": "403 Forbidden"}
-    world.gitlab.settings.migrations_running = True
-    reply = world.call("POST", "/runners/verify", token=runner.token)
-    assert (reply.status_code, reply.headers["Retry-After"]) == (429, "60")
-    world.gitlab.settings.migrations_running = False
     del world.gitlab.projects[42]
-    assert world.call("POST", "/runners/verify", token=runner.token).status_code == 422
+    orphaned = world.call("POST", "/runners/verify", token=runner.token)
+    assert (orphaned.status_code, orphaned.json()) == (422, {"message": "Runner is orphaned"})
     assert not runner.managers
 
 
@@ -87,6 +84,26 @@ def test_a_reset_voids_the_old_token_at_once(world: World) -> None:
     assert set(third.json()) == {"token", "token_expires_at"}
     assert world.call("POST", "/runners/verify", token=second.json()["token"]).status_code == 403
     assert world.gitlab.runner_by_token(third.json()["token"]) is runner
+
+
+def test_a_runner_that_rotates_its_token_leaves_a_ghost(world: World) -> None:
+    runner = world.runner()
+    world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    world.call("POST", "/runners/reset_authentication_token", token=runner.token)
+    assert list(runner.managers) == ["s_1", "<legacy>"]
+
+
+def test_a_migrating_server_sends_runners_away_whatever_they_want(world: World) -> None:
+    world.gitlab.settings.migrations_running = True
+    for method, path in (
+        ("POST", "/runners"),
+        ("POST", "/runners/verify"),
+        ("POST", "/jobs/request"),
+        ("PUT", "/jobs/1"),
+    ):
+        reply = world.call(method, path)
+        assert (reply.status_code, reply.headers["Retry-After"]) == (429, "60")
+    assert world.create().status_code == 201
 
 
 def test_expiry_takes_the_shortest_of_the_settings_above(world: World) -> None:
