@@ -91,7 +91,7 @@ def test_the_api_token_is_on_no_pi(lab: Lab, pis: dict[str, Host]) -> None:
 def test_a_job_of_each_kind_runs_on_each_pi(gitlab: GitLab, pis: dict[str, Host], kind: str) -> None:
     for name in pis:
         script = BUILD if kind == "docker-socket" else ["echo from $CI_RUNNER_DESCRIPTION", "exec echo pid $$"]
-        tags = [name, "docker-build"] if kind == "docker-socket" else [name]
+        tags = [name, "docker-build" if kind == "docker-socket" else "docker"]
         job = gitlab.finished_job(script=script, tag_list=tags, name=kind)
         assert job["status"] == "success", job["trace"]
         assert ("size " if kind == "docker-socket" else f"from {name}") in job["trace"]
