@@ -13,7 +13,8 @@ from pathlib import Path
 from runner_standin import REVISION, VERSION, config, system_id
 from runner_standin.config import Config, ConfigError
 from runner_standin.gitlab import Client, Unreachable, architecture
-from runner_standin.process import Fatal, Process, install
+from runner_standin.process import Fatal, Process
+from runner_standin.signals import Signals
 
 _LOG = logging.getLogger("gitlab-runner")
 
@@ -30,9 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     _LOG.info("Starting multi-runner from %s... pid=%d revision=%s", options.config, os.getpid(), REVISION)
-    process = Process(options.config, options.working_directory, options.user)
-    install(process)
-    return process.run()
+    return Process(options.config, options.working_directory, options.user, Signals()).run()
 
 
 def _verify(options: argparse.Namespace) -> int:

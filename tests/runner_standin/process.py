@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import collections
 import logging
-import queue
 import signal
 import threading
 import time
@@ -16,12 +15,12 @@ from runner_standin.config import Config, ConfigError, Runner
 from runner_standin.gitlab import Client, Unreachable
 from runner_standin.health import Health
 from runner_standin.jobs import Job
+from runner_standin.signals import Signals
 from runner_standin.stopping import Cause, Stop
 from runner_standin.work import EXECUTORS, execute
 
 RELOAD_INTERVAL = 3.0  # seconds between two looks at the file
 
-_SIGNALS = (signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,9 +31,8 @@ class Fatal(Exception):
 class Process:
     """Feeds the entries of config.toml to jobs; all that changes is guarded by one lock."""
 
-    def __init__(self, path: Path, working_directory: Path, user: str | None = None) -> None:
-        self._path, self._working_directory, self._user = path, working_directory, user
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    def __init__(self, path: Path, working_directory: Path, user: str | None, signals: Signals) -> None:
+        self._path, self._working_directory, self._user, self._signals = path, working_directory, user, signals
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._config = Config({}, (), 0, ())
@@ -46,10 +44,6 @@ class Process:
         self._requesting: set[str] = set()
         self._stops: set[Stop] = set()
 
-    def notify(self, number: int) -> None:
-        """Tell the process of a signal."""
-        self._signals.put(number)
-
     def run(self) -> int:
         """Work until a signal says stop; return the exit code. Raises Fatal."""
         try:
@@ -59,26 +53,26 @@ class Process:
         self._system_id = system_id.load(self._path.parent)
         feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
         feeder.start()
-        number = self._watch()
+        received = self._watch()
         with self._lock:
             self._feeding = False
-        if number == signal.SIGQUIT:
+        if received == signal.SIGQUIT:
             _LOG.warning("Starting graceful shutdown, waiting for builds to finish StopSignal=quit")
-            number = self._wait_for_jobs(None) or number
-        return 0 if number == signal.SIGQUIT else self._abort(number)
+            if self._wait_for_jobs(None):
+                return 0
+        return self._abort()
 
-    def _watch(self) -> int:
+    def _watch(self) -> signal.Signals:
         """Reload and rotate as it becomes due; return the signal that ends the process."""
         while True:
             self._rotate()
-            try:
-                number = self._signals.get(timeout=RELOAD_INTERVAL)
-            except queue.Empty:
+            received = self._signals.wait(RELOAD_INTERVAL)
+            if received is None:
                 self._check_file()
-                continue
-            if number != signal.SIGHUP:
-                return number
-            self._reload()
+            elif received == signal.SIGHUP:
+                self._reload()
+            else:
+                return received
 
     def _check_file(self) -> None:
         try:
@@ -190,30 +184,21 @@ class Process:
             with self._lock:
                 self._stops.discard(stop)
 
-    def _wait_for_jobs(self, timeout: float | None) -> int:
-        """Return 0 when no job is left, else the signal that came meanwhile, -1 when the time is over."""
+    def _wait_for_jobs(self, timeout: float | None) -> bool:
+        """Return True when no job is left, False when the time is over or another signal ended the waiting."""
         end = None if timeout is None else time.monotonic() + timeout
-        while True:
+        while end is None or time.monotonic() < end:
             with self._lock:
                 if not sum(self._jobs.values()):
-                    return 0
+                    return True
                 self._idle.wait(0.2)
-            while not self._signals.empty():
-                number = self._signals.get()
-                if number not in (signal.SIGHUP, signal.SIGQUIT):
-                    return number
-            if end is not None and time.monotonic() > end:
-                return -1
+            if self._signals.wait(0) not in (None, signal.SIGHUP, signal.SIGQUIT):
+                return False
+        return False
 
-    def _abort(self, number: int) -> int:
-        _LOG.warning("Starting forceful shutdown StopSignal=%s", signal.Signals(number).name)
+    def _abort(self) -> int:
+        _LOG.warning("Starting forceful shutdown shutdown-timeout=%gs", self._config.shutdown_timeout)
         with self._lock:
             for stop in self._stops:
                 stop.set(Cause.SHUTDOWN)
-        return 1 if self._wait_for_jobs(self._config.shutdown_timeout) else 0
-
-
-def install(process: Process) -> None:
-    """Let the process hear the signals; only the main thread may do this."""
-    for number in _SIGNALS:
-        signal.signal(number, lambda received, _: process.notify(received))
+        return 0 if self._wait_for_jobs(self._config.shutdown_timeout) else 1
