@@ -110,11 +110,12 @@ class _Check:
         return self.table("runners", {key: value for key, value in entry.items() if key not in REGISTRATION}, shown)
 
     def labels(self, common: Any, entry: dict[str, Any]) -> None:
-        merged = {**(common or {}), **(entry.get("labels") or {})}
-        limit = self.schema.keys["runners.labels"].max_items or len(merged)
-        if len(merged) > limit >= max(len(common or {}), len(entry.get("labels") or {})):
+        """GitLab Runner counts the common labels and those of an entry together."""
+        each = [labels for labels in (common, entry.get("labels")) if isinstance(labels, Mapping)]
+        limit, count = self.schema.keys["runners.labels"].max_items or 0, len(set().union(*each))
+        if count > limit >= max(map(len, each), default=0):
             self.problem(
-                f"runners[{entry.get('name')}].labels", f"and labels are {len(merged)} together; {limit} are allowed"
+                f"runners[{entry.get('name')}].labels", f"and labels are {count} together; {limit} are allowed"
             )
 
     def table(self, path: str, values: Mapping[str, Any], shown: str, whole: bool = False) -> dict[str, Any]:
@@ -145,11 +146,15 @@ class _Check:
         elsewhere = [key for key in self.schema.keys.values() if key.name.casefold() == name.casefold()]
         elsewhere.sort(key=lambda key: _distance(key.parent, path))
         if elsewhere:
-            hint = f"; {elsewhere[0].name} belongs in {elsewhere[0].parent or 'the top level'}"
+            hint = f"; {elsewhere[0].name} belongs in {self.header(elsewhere[0].parent)}"
         else:
-            hint = f"; is it {near[0]}?" if near else ""
+            hint = f"; the nearest is {near[0]}" if near else ""
         self.unknown(shown, f"is not a key that {release} knows{hint}")
         return value
+
+    def header(self, path: str) -> str:
+        array = path and self.schema.keys[path].type == "array_of_tables"
+        return f"[[{path}]]" if array else f"[{path}]" if path else "the top level"
 
     # values
 
@@ -202,7 +207,7 @@ class _Check:
     def feature_flag(self, name: str, value: Any, shown: str) -> Any:
         if name not in self.schema.feature_flags:
             near = difflib.get_close_matches(name, self.schema.feature_flags, n=1)
-            hint = f"; is it {near[0]}?" if near else ""
+            hint = f"; the nearest is {near[0]}" if near else ""
             self.unknown(shown, f"is not a feature flag that GitLab Runner {self.schema.release} knows{hint}")
         return self.scalar("bool", value, shown)
 

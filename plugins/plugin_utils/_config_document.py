@@ -127,7 +127,33 @@ def _merge_table(document: Document, location: Location, path: str, wanted: Mapp
         elif isinstance(value, Mapping) and isinstance(present, dict):
             _merge_table(document, place, key_path, value, same)
         elif not same(key_path, present, _without_none(value)):
-            document.put(place, _without_none(value))
+            _replace(document, place, _without_none(value))
+
+
+def _replace(document: Document, location: Location, value: Any) -> None:
+    """Make ``value`` of what is at ``location``; in lists of tables, what stays the same keeps its text."""
+    present = document.get(location)
+    if identical(present, value):
+        return
+    if isinstance(present, dict) and isinstance(value, dict):
+        for key in present.keys() - value.keys():
+            document.remove(location + (key,))
+        for key, item in value.items():
+            _replace(document, location + (key,), item)
+    elif _is_list_of_tables(present) and _is_list_of_tables(value):
+        for index in reversed(range(len(value), len(present))):
+            document.remove(location + (index,))
+        for index, item in enumerate(value):
+            if index < len(present):
+                _replace(document, location + (index,), item)
+            else:
+                document.append(location, item)
+    else:
+        document.put(location, value)
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _find_entry(present: list[dict[str, Any]], wanted: Mapping[str, Any]) -> int | None:

@@ -23,7 +23,7 @@ NANOSECONDS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-YEAR_ONE = datetime.datetime(1, 1, 1, tzinfo=datetime.timezone.utc)
+YEAR_ONE = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
 
 
 def nanoseconds(duration: Any) -> int | None:
@@ -52,10 +52,9 @@ def equivalent(path: str, present: Any, wanted: Any) -> bool:
 
 
 def _is_zero(path: str, value: Any) -> bool:
+    """Whether GitLab Runner has this value for a key that is absent; a table that is there is never like none."""
     key = schema().find(path)
-    if isinstance(value, Mapping):
-        return all(_is_zero(join(path, name), item) for name, item in value.items())
-    if key is None:
+    if key is None or key.is_table:
         return False
     return not value or value == YEAR_ONE or (key.type == "duration" and nanoseconds(value) == 0)
 
