@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 import testinfra
@@ -35,10 +34,10 @@ def gitlab(lab: Lab) -> GitLab:
 @pytest.fixture(scope="session")
 def pis(lab: Lab) -> dict[str, Host]:
     """The Pis over SSH as root, by inventory name."""
-    options = urlencode(
-        {
-            "ssh_identity_file": lab.folder / "id_ed25519",
-            "ssh_extra_args": f"-o UserKnownHostsFile={lab.folder / 'known_hosts'} -o ControlPath={lab.folder}/ssh-%C",
-        }
-    )
-    return {name: testinfra.get_host(f"ssh://root@{address}?{options}") for name, address in lab.addresses.items()}
+    options = f"-o UserKnownHostsFile={lab.folder / 'known_hosts'} -o ControlPath={lab.folder}/ssh-%C"
+    return {
+        name: testinfra.get_host(
+            f"ssh://root@{address}", ssh_identity_file=str(lab.folder / "id_ed25519"), ssh_extra_args=options
+        )
+        for name, address in lab.addresses.items()
+    }
