@@ -17,7 +17,6 @@ from runner_standin.jobs import Job, Step, system_failure
 from runner_standin.script import render
 from runner_standin.stopping import Stop
 
-_BUILDS = "/builds"
 _SHELL = ["sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"]
 _SIZES = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _LABEL = "com.gitlab.gitlab-runner"
@@ -32,6 +31,7 @@ class DockerExecutor:
         self._image = job.expand(job.image or self._settings.get("image", ""))
         self._name = f"runner-{runner.short}-project-{job.project_id}-job-{job.id}-{uuid.uuid4().hex[:8]}".lower()
         self._volume = f"{self._name}-builds"
+        self._builds = runner.settings.get("builds_dir") or "/builds"
         self._labels = {
             f"{_LABEL}.managed": "true",
             f"{_LABEL}.job.id": str(job.id),
@@ -57,7 +57,7 @@ class DockerExecutor:
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
         """Run one step in a new container and return its exit code."""
-        directory = f"{_BUILDS}/{self._job.project}"
+        directory = f"{self._builds}/{self._job.project}"
         try:
             with self._container(step, directory) as (container, stream):
                 self._engine.start(container)
@@ -119,7 +119,7 @@ class DockerExecutor:
     def _host_settings(self) -> dict[str, Any]:
         given = self._settings
         return {
-            "Binds": [f"{self._volume}:{_BUILDS}", *map(self._bind, given.get("volumes", []))],
+            "Binds": [f"{self._volume}:{self._builds}", *map(self._bind, given.get("volumes", []))],
             "Privileged": given.get("privileged", False),
             "CapAdd": given.get("cap_add", []),
             "CapDrop": given.get("cap_drop", []),

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker executor, where a local engine answers and has the lab's images (`python -m images` makes them)."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Pi, eventually
+from fake_gitlab import FakeGitLab
+from fake_gitlab.namespaces import Project
+from fake_gitlab.runners import Runner
+from runner_standin.engine import Engine, EngineError
+
+_IMAGE = "pifleet/job:busybox"
+_HELPER = "pifleet/gitlab-runner-helper:local"
+_SETTINGS = f"""
+[runners.docker]
+image = "{_IMAGE}"
+helper_image = "{_HELPER}"
+pull_policy = "never"
+volumes = ["/cache"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def engine(program: list[str]) -> Engine:
+    engine = Engine()
+    needed = [_IMAGE] if "runner_standin" in program else [_IMAGE, _HELPER]
+    try:
+        missing = [image for image in needed if not engine.has_image(image)]
+    except EngineError as error:
+        pytest.skip(f"no Docker engine: {error}")
+    if missing:
+        pytest.skip(f"the Docker engine has no {' and no '.join(missing)}")
+    return engine
+
+
+def test_a_job_runs_in_a_container(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    script = ["echo in $(hostname)", "test -f /.dockerenv", "echo kept > kept", "echo $CI_PROJECT_DIR"]
+    job = gitlab.add_job(project, script, after_script=["cat kept"])
+    pi.write(pi.entry(runner.token, _SETTINGS, executor="docker"))
+    pi.start()
+    eventually(lambda: job.finished_at, 60)
+    assert job.status == "success", job.log
+    printed = [line.split()[-1] for line in job.log.splitlines() if line.split()]
+    assert f"{pi.folder}/builds/pis/firmware" in printed
+    assert "kept" in printed  # what the script wrote, read by after_script
+
+
+def test_a_missing_image_is_the_runner_s_failure(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    job = gitlab.add_job(project, ["true"], image="pifleet/nowhere:1")
+    pi.write(pi.entry(runner.token, _SETTINGS, executor="docker"))
+    pi.start()
+    eventually(lambda: job.finished_at, 60)
+    assert (job.status, job.failure_reason) == ("failed", "runner_system_failure")
+    assert "pifleet/nowhere:1" in job.log
