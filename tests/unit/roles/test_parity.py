@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A role's defaults, its argument specification and its README say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC
+
+ROOT = Path(__file__).parents[3]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+EXAMPLES = sorted((ROOT / "inventories" / "group_vars").rglob("*.yml"))
+
+
+def load(role: str, path: str) -> Any:
+    return yaml.safe_load((ROOT / "roles" / role / path).read_text())
+
+
+def options(role: str, entry_point: str = "main") -> dict[str, Any]:
+    found: dict[str, Any] = load(role, "meta/argument_specs.yml")["argument_specs"][entry_point]["options"]
+    return found
+
+
+def readme_rows(role: str) -> dict[str, str]:
+    text = (ROOT / "roles" / role / "README.md").read_text()
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_argument_specs_agree(role: str) -> None:
+    defaults, specified = load(role, "defaults/main.yml"), options(role)
+    assert set(defaults) == {name for name, option in specified.items() if not option.get("required")}
+    for name, value in defaults.items():
+        computed = isinstance(value, str) and "{{" in value  # the specification says in words what it is
+        assert specified[name].get("default") == (None if computed else value), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_option_is_documented_typed_and_prefixed(role: str) -> None:
+    for name, option in options(role).items():
+        assert name.startswith(f"{role}_")
+        assert option["description"]
+        assert option["type"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_preflight_takes_what_the_role_takes(role: str) -> None:
+    assert options(role, "preflight") == options(role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_readme_has_a_row_for_each_option(role: str) -> None:
+    rows, specified = readme_rows(role), options(role)
+    assert set(rows) == set(specified)
+    for name, shown in rows.items():
+        option = specified[name]
+        if option.get("required"):
+            assert shown == "required"
+        elif "default" in option:
+            assert yaml.safe_load(shown.strip("`")) == option["default"], name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_internal_variables_are_prefixed(role: str) -> None:
+    for path in (ROOT / "roles" / role / "vars").rglob("*.yml"):
+        for name in yaml.safe_load(path.read_text()):
+            assert name.startswith(f"_{role}_"), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_number_of_options_stays_small(role: str) -> None:
+    assert len(options(role)) <= 14
+
+
+def test_the_role_passes_every_option_of_registration() -> None:
+    task = load("gitlab_runner", "tasks/register.yml")[0]["pifleet.ci.gitlab_runner_register"]
+    assert set(ARGUMENT_SPEC) - set(task) == {"state", "validate_certs"}, "taken out of gitlab_runner_runners unseen"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_example_inventory_names_existing_options_only(path: Path) -> None:
+    known = {name for role in ROLES for name in options(role)} | {"ansible_become_password"}
+    named = re.findall(r"^(?:# )?(\w+): ", path.read_text(), re.MULTILINE)
+    assert {name for name in named if name.startswith(("docker_", "gitlab_runner_", "swarm_", "ansible_"))} <= known
