@@ -19,6 +19,7 @@ _STANDIN = ROOT / "tests" / "runner_standin"
 _KEY_TABLE = ROOT / "plugins" / "plugin_utils" / "_config_schema.json"
 _LABEL = "ci.pifleet.recipe"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
+_HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 
 
 def runner_image() -> str:
@@ -55,7 +56,7 @@ def helper_image() -> str | None:
         "usr/bin/gitlab-runner-build": _FOLDER / "runner" / "gitlab-runner-build",
     }
     return _build(
-        "pifleet/gitlab-runner-helper:local", _FOLDER / "runner" / "helper.Dockerfile", _RUNNER_PACKAGES, files
+        "pifleet/gitlab-runner-helper:local", _FOLDER / "runner" / "helper.Dockerfile", _HELPER_PACKAGES, files
     )
 
 
