@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
     GitLabError,
     OutcomeUnknown,
     Refused,
+    Vanished,
     explain,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Answer, Transport, Unreached
@@ -51,10 +53,8 @@ class GitLab:
         doing = f"read runner {runner_id}"
         try:
             answer = self._ask("get", f"/runners/{runner_id}", doing, need="change")
-        except Refused as refusal:
-            if refusal.status == 404 and refusal.words == "404 Runner Not Found":
-                return None
-            raise
+        except Vanished:
+            return None
         return self._shape(doing, answers.runner, answer.body)
 
     def verify(self, token: str, system_id: str) -> Credential | None:
@@ -110,7 +110,8 @@ class GitLab:
         return self._shape(doing, answers.runner, answer.body)
 
     def delete(self, runner_id: int) -> None:
-        self._remove(f"/runners/{runner_id}", f"delete runner {runner_id}", None, gone=(404, "404 Runner Not Found"))
+        with suppress(Vanished):
+            self._ask("delete", f"/runners/{runner_id}", f"delete runner {runner_id}", need="change", success=(204,))
 
     def delete_by_token(self, token: str) -> None:
         self._remove("/runners", "delete the runner by its token", {"token": token}, gone=(403, "403 Forbidden"))
@@ -119,10 +120,10 @@ class GitLab:
         body = {"token": token, "system_id": system_id}
         self._remove("/runners/managers", "remove this machine from the runner", body, gone=(404, "404 "))
 
-    def _remove(self, path: str, doing: str, body: Mapping[str, Any] | None, *, gone: tuple[int, str]) -> None:
+    def _remove(self, path: str, doing: str, body: Mapping[str, Any], *, gone: tuple[int, str]) -> None:
         status, words = gone
         try:
-            self._ask("delete", path, doing, need="runner" if body else "change", body=body, success=(204,))
+            self._ask("delete", path, doing, need="runner", body=body, success=(204,))
         except Refused as refusal:
             if refusal.status != status or not refusal.words.startswith(words):
                 raise
@@ -195,7 +196,8 @@ class GitLab:
                     pause = max(pause, _retry_after(answer))
                 elif 400 <= answer.status < 500 and answers.words_of(answer.body):
                     said = self._scrub(answers.words_of(answer.body), body)
-                    raise Refused(self._sentence(doing, explain(need, answer.status, said)), answer.status, said)
+                    kind = Vanished if (answer.status, said) == (404, "404 Runner Not Found") else Refused
+                    raise kind(self._sentence(doing, explain(need, answer.status, said)), answer.status, said)
                 else:
                     failure = _unclear(answer)
                     done, permanent = not 300 <= answer.status < 500, answer.status < 500

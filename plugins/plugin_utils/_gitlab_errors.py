@@ -21,6 +21,10 @@ class Refused(GitLabError):
         self.words = words
 
 
+class Vanished(Refused):
+    """GitLab says that there is no such runner (any more)."""
+
+
 SCOPES = {
     "create": "create_runner",
     "change": "manage_runner",

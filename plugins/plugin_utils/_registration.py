@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import remove_entries, set_entry
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown, Vanished
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
     LEASE,
@@ -83,27 +83,20 @@ def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, ch
     outcome: Outcome | None = None
     for _attempt in range(TRIES):
         host = file.read()
-        seen = look(wanted, host, gitlab, run)
-        actions = plan(wanted, seen)
-        if outcome is None:
-            outcome = Outcome(first=(seen, actions))
-        outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
-        if check:
-            outcome.actions = [name for action in actions for name in names(action, wanted.present)]
-            return outcome
-        execution = _Execution(wanted, file, gitlab, run, host, outcome)
-        execution.rehearse(actions)
         try:
-            for action in actions:
-                execution.do(action)
-        except HostFileConflict:
-            continue
-        except GitLabError:
-            if not outcome.asked:
-                execution.withdraw()
-            raise
+            seen = look(wanted, host, gitlab, run)
+            actions = plan(wanted, seen)
+            if outcome is None:
+                outcome = Outcome(first=(seen, actions))
+            outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
+            if check:
+                outcome.actions = [name for action in actions for name in names(action, wanted.present)]
+                return outcome
+            _Execution(wanted, file, gitlab, run, host, outcome).do(actions)
+        except (HostFileConflict, Vanished):
+            continue  # somebody else was quicker
         return outcome
-    raise Contended("The file was changed by others during each of several attempts; is another play running?")
+    raise Contended("File and runner were changed by others during each of several attempts; is another play running?")
 
 
 def names(action: Action, present: bool = True) -> Iterable[str]:
@@ -146,9 +139,16 @@ class _Execution:
             Settle: self.settle,
         }
 
-    def do(self, action: Action) -> None:
-        self.handlers[type(action)](action)
-        self.outcome.actions += names(action, self.wanted.present)
+    def do(self, actions: list[Action]) -> None:
+        self.rehearse(actions)
+        try:
+            for action in actions:
+                self.handlers[type(action)](action)
+                self.outcome.actions += names(action, self.wanted.present)
+        except GitLabError:
+            if not self.outcome.asked:
+                self.withdraw()
+            raise
 
     def rehearse(self, actions: list[Action]) -> None:
         """Fail before GitLab is asked for anything if the file could not take the entry."""

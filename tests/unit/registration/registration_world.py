@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small world for registration: Pis with a file in memory, a fake GitLab over real HTTP, and runs that can be disturbed.
+"""A small world for registration: Pis with a file in memory, a fake GitLab over real HTTP, runs that can be disturbed.
 
 A run is the action's own logic (register with the real GitLab client); only the file port is a stand-in, with the
 same compare-and-swap. Every request and every file operation is an event of the run. A disturbance may strike before

@@ -3,7 +3,7 @@
 
 A history is what happens to two Pis in a while: runs that are killed at any request or file operation, that meet
 outages of every kind, or into which another operator's run falls; cards and boards that die; people at the web page;
-clones; GitLab being late. PIFLEET_HISTORIES says how many (2000), over all SHARDS, which pytest-xdist runs side by side.
+clones; GitLab being late. PIFLEET_HISTORIES says how many (2000) in all SHARDS, which pytest-xdist runs side by side.
 """
 
 from __future__ import annotations

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many requests and file operations a run takes, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+from registration_world import PROJECT, Pi, Run, World
+
+VERIFY, CREATE = "POST /runners/verify", "POST /user/runners"
+LIST = f"GET /projects/{PROJECT}/runners"
+RESET = "POST /runners/351/reset_authentication_token"
+
+
+def test_unchanged_run_takes_one_get_one_verify_and_one_look_at_the_file(world: World, pi: Pi) -> None:
+    world.register(pi)
+    world.gitlab.journal.clear()
+    run = Run()
+    world.register(pi, run=run)
+    assert world.requests() == ["GET /runners/1", VERIFY]
+    assert run.events == ["read", "get /runners/1", "post /runners/verify"]
+    assert world.gitlab.journal[1].system_id == pi.system_id
+
+
+def test_the_get_comes_before_the_heartbeat_so_that_it_shows_the_process(world: World, pi: Pi) -> None:
+    world.register(pi)
+    world.heartbeat(1, pi.system_id)
+    contact = world.gitlab.runners[1].contacted_at
+    world.gitlab.clock.advance(300)
+    outcome = world.register(pi)
+    assert outcome.runner is not None
+    assert outcome.runner.version == "19.3.0"
+    assert contact is not None
+    assert outcome.runner.contacted_at == contact.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert outcome.verified_at is not None
+    assert outcome.verified_at > contact
+
+
+def test_a_creation_announces_itself_looks_twice_and_writes_three_times(world: World, pi: Pi) -> None:
+    run = Run()
+    world.register(pi, run=run)
+    lookup = f"get /projects/{PROJECT}/runners"
+    assert run.events == ["read", lookup, "write", "post /user/runners", "write", lookup, "get /runners/1", "write"]
+
+
+@pytest.fixture
+def crowd(world: World) -> World:
+    """350 runners of other people in the project, then ours."""
+    for number in range(350):
+        world.gitlab.create_runner("project_type", owner=world.project, description=f"other {number}")
+    return world
+
+
+def test_lost_token_among_350_others(crowd: World, pi: Pi) -> None:
+    """4 pages, 351 details because lists show no notes, 1 look at the managers, 1 reset: 357 requests."""
+    crowd.register(pi)
+    pi.reflash()
+    crowd.gitlab.journal.clear()
+    crowd.register(pi)
+    requests = crowd.requests()
+    assert requests.count(LIST) == 4
+    assert requests.count("GET /runners/351/managers") == requests.count(RESET) == 1
+    assert len(requests) == 4 + 351 + 1 + 1
+
+
+def test_creation_among_350_others_reads_their_notes_once(crowd: World, pi: Pi) -> None:
+    """The look before takes 4 pages and 350 details, the look after 4 pages and the new runner's: 360 requests."""
+    crowd.register(pi)
+    assert crowd.requests().count(CREATE) == 1
+    assert len(crowd.requests()) == 4 + 350 + 1 + 4 + 1
+
+
+def test_a_list_that_shifts_while_it_is_read_is_read_again(crowd: World, pi: Pi) -> None:
+    """Somebody deletes runners of the first page: what was on the second page would slip through between the two."""
+    crowd.register(pi)
+    pi.reflash()
+    pages = 0
+
+    def delete_one(entry: object) -> None:
+        nonlocal pages
+        pages += str(entry).count("/projects/")
+        if pages == 2:
+            pages = 100
+            for number in range(1, 101):
+                crowd.gitlab.delete_runner(number)
+
+    crowd.gitlab.before_request = delete_one
+    assert crowd.register(pi).actions == ["adopted", "token_reset", "entry_written"]
+    assert len(crowd.with_key("default/pi-01/docker")) == 1
+
+
+def test_two_pis_do_not_disturb_each_other(world: World, pi: Pi) -> None:
+    other = Pi("pi-02", "s_000000000002")
+    for each in (pi, other, pi, other):
+        world.register(each)
+    world.gitlab.journal.clear()
+    assert world.register(pi).actions == world.register(other).actions == []
+    assert len(world.gitlab.runners) == 2

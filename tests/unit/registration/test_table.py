@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is seen -> what is done, one case for each row, by name, for all three ways in.
+
+Each case runs three times from the same start: in check mode, for real, and for real again. Check mode must foretell
+exactly what the run does and touch nothing; the second run must do nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from fake_gitlab import Fault
+from registration_world import Pi, World
+
+KEY = "default/pi-01/docker"
+OTHER = "s_0000000000ff"
+
+Arrange = Callable[[World, Pi], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row: how it comes about, what is done, and the ids of the runners with our key in the end."""
+
+    name: str
+    arrange: Arrange
+    actions: list[str]
+    left: list[int]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def entry(world: World, number: int, token: str, *, name: str = "docker", url: str = "") -> str:
+    return f'[[runners]]\nname = "{name}"\nurl = "{url or world.url}"\nid = {number}\ntoken = "{token}"\n'
+
+
+def make(world: World, *, note: str = f"pifleet.ci: {KEY}", **attributes: Any) -> Any:
+    attributes = {"tag_list": ["arm64", "rpi"], "description": "pi-01 docker", **attributes}
+    return world.gitlab.create_runner("project_type", owner=world.project, maintenance_note=note, **attributes)
+
+
+def hold(world: World, pi: Pi, runner: Any, **changes: str) -> None:
+    """The file holds the runner's token."""
+    pi.content = (pi.content or "") + entry(world, runner.id, runner.token, **changes)
+    pi.seeded = True
+
+
+def registered(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world))
+
+
+def reset_in_the_web_page(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    world.gitlab.reset_runner_token(1)
+
+
+def expired(world: World, pi: Pi) -> None:
+    world.gitlab.settings.token_lifetime = 3600
+    registered(world, pi)
+    world.gitlab.settings.token_lifetime = None
+    world.gitlab.clock.advance(7200)
+
+
+def deleted(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    world.gitlab.delete_runner(1)
+
+
+def new_card(world: World, pi: Pi) -> None:
+    make(world)
+    world.heartbeat(1, pi.system_id)
+
+
+def new_card_long_after(world: World, pi: Pi) -> None:
+    make(world)
+    world.heartbeat(1, OTHER)
+    world.gitlab.clock.advance(3 * 3600)
+
+
+def another_machine_runs_it(world: World, pi: Pi) -> None:
+    make(world)
+    world.heartbeat(1, OTHER)
+
+
+def duplicates_and_no_token(world: World, pi: Pi) -> None:
+    make(world)
+    make(world)
+    make(world)
+    world.heartbeat(2, pi.system_id)
+    world.gitlab.clock.advance(10)
+
+
+def duplicates_and_an_interrupted_run(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    make(world)
+    since = world.gitlab.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    pi.content = f"{pi.content}# pifleet.ci: registering {KEY} since {since} (abcdef01)\n"
+
+
+def an_old_intent(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    pi.content = f"{pi.content}# pifleet.ci: registering {KEY} since 2020-01-01T00:00:00Z (abcdef01)\n"
+
+
+def drifted(**attributes: Any) -> Arrange:
+    def arrange(world: World, pi: Pi) -> None:
+        registered(world, pi)
+        world.gitlab.edit_runner(1, **attributes)
+
+    return arrange
+
+
+def by_hand(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world, note="", description="by hand"))
+
+
+def by_hand_beside_ours(world: World, pi: Pi) -> None:
+    by_hand(world, pi)
+    make(world)
+
+
+def two_entries_of_one_name(world: World, pi: Pi) -> None:
+    runner = make(world)
+    pi.content = entry(world, 9, "glrt-dead")
+    hold(world, pi, runner)
+
+
+def two_entries_of_one_token(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    hold(world, pi, world.gitlab.runners[1], name="pi-01")
+
+
+def entry_renamed(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world), name="renamed by hand")
+
+
+def cloned(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world, note="pifleet.ci: default/pi-02/docker", description="pi-02 docker"))
+
+
+def same_description(world: World, pi: Pi) -> None:
+    make(world, note="somebody else's")
+    make(world, note="pifleet.ci: other/pi-01/docker")
+
+
+def wrong_id_in_the_file(world: World, pi: Pi) -> None:
+    make(world, note="somebody else's")
+    runner = make(world)
+    pi.content, pi.seeded = entry(world, 1, runner.token), True
+
+
+def no_id_in_the_file(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    pi.content = (pi.content or "").replace("id = 1\n", "")
+
+
+def another_gitlab(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world, note=""), url="https://old.example.com")
+
+
+def gitlab_moved(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world), url="https://old.example.com")
+
+
+def nothing(world: World, pi: Pi) -> None:
+    return
+
+
+CREATED = ["created", "entry_written"]
+ADOPTED = ["adopted", "token_reset", "entry_written"]
+RESET = ["token_reset", "entry_written"]
+
+CASES = [
+    Case("works and is as wanted", registered, [], [1]),
+    Case("works, tags drifted", drifted(tag_list=["other"]), ["updated"], [1]),
+    Case("works, tags in another order", drifted(tag_list=["rpi", "arm64"]), [], [1]),
+    Case("works, description drifted", drifted(description="renamed"), ["updated"], [1]),
+    Case("works, paused drifted", drifted(paused=True), ["updated"], [1], {"paused": False}),
+    Case("works, paused not ours to set", drifted(paused=True), [], [1]),
+    Case("works, locked drifted", drifted(locked=True), ["updated"], [1], {"locked": False}),
+    Case("works, run_untagged drifted", drifted(run_untagged=True), ["updated"], [1], {"run_untagged": False}),
+    Case("works, access_level drifted", drifted(), ["updated"], [1], {"access_level": "ref_protected"}),
+    Case("works, maximum_timeout drifted", drifted(maximum_timeout=600), ["updated"], [1], {"maximum_timeout": 3600}),
+    Case("works, maximum_timeout removed", drifted(maximum_timeout=600), ["updated"], [1], {"maximum_timeout": 0}),
+    Case("works, user's note drifted", drifted(), ["updated"], [1], {"maintenance_note": "Shelf 3"}),
+    Case("works, key missing", drifted(maintenance_note="mine"), ["adopted", "updated"], [1]),
+    Case("works, registered by hand", by_hand, ["adopted", "updated"], [1]),
+    Case("registered by hand beside ours", by_hand_beside_ours, ["removed_duplicate", "adopted", "updated"], [1]),
+    Case("token reset in the web page", reset_in_the_web_page, RESET, [1]),
+    Case("token expired", expired, RESET, [1]),
+    Case("runner deleted", deleted, CREATED, [2]),
+    Case("new card, this machine's runner", new_card, ADOPTED, [1]),
+    Case("new card, other machine long silent", new_card_long_after, ADOPTED, [1]),
+    Case("new card, takeover of another machine's", another_machine_runs_it, ADOPTED, [1], {"takeover": True}),
+    Case("nothing anywhere", nothing, CREATED, [1]),
+    Case("no token, duplicates", duplicates_and_no_token, ["removed_duplicate"] * 2 + ADOPTED, [2]),
+    Case("token works, duplicate of an interrupted run", duplicates_and_an_interrupted_run, ["removed_duplicate"], [1]),
+    Case("token works, trace of an old run", an_old_intent, ["settled"], [1]),
+    Case("two entries of one name", two_entries_of_one_name, ["entry_written"], [1]),
+    Case("entry renamed by hand", entry_renamed, ["entry_written"], [1]),
+    Case("cloned card", cloned, CREATED, [2]),
+    Case("same description, not ours", same_description, CREATED, [3]),
+    Case("wrong id in the file", wrong_id_in_the_file, ["entry_written"], [2]),
+    Case("no id in the file", no_id_in_the_file, ["entry_written"], [1]),
+    Case("GitLab has a new address", gitlab_moved, ["entry_written"], [1]),
+    Case("entry of another GitLab, takeover", another_gitlab, CREATED, [2], {"takeover": True}),
+    Case("removal", registered, ["deleted", "entry_removed"], [], {"state": "absent"}),
+    Case("removal, no file", new_card, ["deleted"], [], {"state": "absent"}),
+    Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
+    Case("removal, token reset", reset_in_the_web_page, ["deleted", "entry_removed"], [], {"state": "absent"}),
+    Case("removal, registered by hand", by_hand, ["entry_removed"], [], {"state": "absent"}),
+    Case("removal, nothing there", nothing, [], [], {"state": "absent"}),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_by_api_token(world: World, pi: Pi, case: Case) -> None:
+    case.arrange(world, pi)
+    foreign = portraits(world)
+    foretold, done, again = thrice(world, pi, case.options)
+    assert foretold["actions"] == done["actions"] == case.actions
+    assert foretold["diff"] == done["diff"]
+    assert again["actions"] == []
+    assert world.with_key(KEY) == case.left
+    assert {number: portraits(world)[number] for number in foreign} == foreign
+    present = case.options.get("state") != "absent"
+    assert [item["name"] for item in pi.named("docker")] == ["docker"] * present
+    if present:
+        runner = world.gitlab.runner_by_token(pi.named("docker")[0]["token"])
+        assert runner is not None
+        assert [runner.id] == case.left
+        # only the trace of a run that may still be under way stays
+        assert ("registering" in (pi.content or "")) == (case.arrange is duplicates_and_an_interrupted_run)
+
+
+def thrice(world: World, pi: Pi, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Check, do, again; each as the result a user gets. Check mode changes nothing, and the third writes nothing."""
+    wanted = wanted_runner(world.options(**options), pi.name)
+    before, runners = pi.content, copy.deepcopy(world.gitlab.runners)
+    world.gitlab.journal.clear()
+    results = [result(wanted, world.register(pi, check=True, **options))]
+    assert world.gitlab.journal.writes() == []
+    assert pi.content == before
+    assert {number: portrait(runner) for number, runner in runners.items()} == {
+        number: portrait(runner) for number, runner in world.gitlab.runners.items()
+    }
+    results.append(result(wanted, world.register(pi, **options)))
+    before = pi.content
+    world.gitlab.journal.clear()
+    results.append(result(wanted, world.register(pi, **options)))
+    assert pi.content == before
+    assert world.gitlab.journal.writes() == []
+    for each in results:
+        for runner in world.gitlab.runners.values():
+            assert runner.token not in str(each)
+    return results
+
+
+def portrait(runner: Any) -> tuple[Any, ...]:
+    return runner.token, runner.description, runner.maintenance_note, tuple(runner.tag_list), runner.paused
+
+
+def portraits(world: World) -> dict[int, tuple[Any, ...]]:
+    """The runners that carry another note than ours, and may not change in any row."""
+    foreign = ("somebody else's", "pifleet.ci: other/pi-01/docker", "pifleet.ci: default/pi-02/docker")
+    runners = world.gitlab.runners.values()
+    return {runner.id: portrait(runner) for runner in runners if runner.maintenance_note in foreign}
+
+
+@pytest.mark.parametrize(
+    ("arrange", "options", "words"),
+    [
+        pytest.param(another_machine_runs_it, {}, f"another machine, system id {OTHER} at 192.0.2.7", id="claimed"),
+        pytest.param(another_gitlab, {}, "is for https://old.example.com", id="entry of another GitLab"),
+        pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
+        pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
+    ],
+)
+def test_refused(world: World, pi: Pi, arrange: Arrange, options: dict[str, Any], words: str) -> None:
+    arrange(world, pi)
+    before = pi.content
+    for check in (True, False):
+        with pytest.raises(Refusal, match=words):
+            world.register(pi, check=check, **options)
+    assert world.gitlab.journal.writes() == []
+    assert pi.content == before
+
+
+def test_two_entries_of_one_token_become_one(world: World, pi: Pi) -> None:
+    two_entries_of_one_token(world, pi)
+    world.gitlab.reset_runner_token(1)
+    assert world.register(pi).actions == RESET
+    assert [item["name"] for item in pi.entries] == ["docker"]
+
+
+OUTAGES = ["unauthorized", "proxy_forbidden", "not_found_page", "gone", "unprocessable", "server_error", "bad_gateway"]
+OUTAGES += ["unavailable", "captive_portal", "empty", "truncated_json", "too_many_requests"]
+
+
+@pytest.mark.parametrize("reply", OUTAGES)
+@pytest.mark.parametrize("arrange", [registered, reset_in_the_web_page, new_card, nothing])
+def test_an_outage_is_never_an_answer(world: World, pi: Pi, reply: str, arrange: Arrange) -> None:
+    """Whatever GitLab or something before it says at any of the first requests: file and GitLab stay as they are."""
+    arrange(world, pi)
+    before, runners = pi.content, sorted(world.gitlab.runners)
+    for nth in (1, 2):
+        world.gitlab.faults.add(Fault(reply=reply, nth=nth, times=None))
+        with pytest.raises(GitLabError) as caught:
+            world.register(pi)
+        assert "\n" not in str(caught.value)
+        assert (pi.content or "").replace("\n", "") == (before or "").replace("\n", "")
+        assert sorted(world.gitlab.runners) == runners
+        world.gitlab.faults.clear()
+        if arrange is nothing:
+            break  # its second request is the creation, which may have been carried out: see test_lost_replies.py
+
+
+# With a registration token
+
+
+def legacy(world: World, **changes: Any) -> dict[str, Any]:
+    world.gitlab.settings.allow_registration_tokens = True
+    token = world.project.registration_token
+    return {"api_token": None, "runner_type": None, "project_id": None, "registration_token": token, **changes}
+
+
+LEGACY = [
+    Case("works", registered, [], [1]),
+    Case("drift is out of sight", drifted(tag_list=["other"]), [], [1]),
+    Case("nothing in the file", nothing, CREATED, [1]),
+    Case("deleted", deleted, CREATED, [2]),
+    Case("reset: the old runner is out of reach", reset_in_the_web_page, CREATED, [1, 2]),
+    Case("new card: the old runner is out of reach", new_card, CREATED, [1, 2]),
+    Case("two entries of one name", two_entries_of_one_name, ["entry_written"], [1]),
+    Case("removal", registered, ["deleted", "entry_removed"], [], {"state": "absent"}),
+    Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
+]
+
+
+@pytest.mark.parametrize("case", LEGACY, ids=lambda case: case.name)
+def test_by_registration_token(world: World, pi: Pi, case: Case) -> None:
+    case.arrange(world, pi)
+    foretold, done, again = thrice(world, pi, legacy(world, **case.options))
+    assert foretold["actions"] == done["actions"] == case.actions
+    assert foretold["diff"] == done["diff"]
+    assert again["actions"] == []
+    assert world.with_key(KEY) == case.left
+
+
+def test_registration_tokens_switched_off(world: World, pi: Pi) -> None:
+    options = legacy(world)
+    world.gitlab.settings.allow_registration_tokens = False
+    with pytest.raises(GitLabError, match="registration tokens switched off"):
+        world.register(pi, **options)
+    assert (pi.content or "").strip() == ""
+
+
+# With a ready-made token
+
+
+def ready(token: str, **changes: Any) -> dict[str, Any]:
+    others = dict.fromkeys(("api_token", "runner_type", "project_id", "tag_list"))
+    return {**others, "token": token, **changes}
+
+
+def test_ready_made_token_is_entered_and_kept(world: World, pi: Pi) -> None:
+    runner = make(world, note="")
+    foretold, done, again = thrice(world, pi, ready(runner.token))
+    assert foretold["actions"] == done["actions"] == ["entry_written"]
+    assert again["actions"] == []
+    assert pi.named("docker")[0]["token"] == runner.token
+    assert runner.maintenance_note == ""
+
+
+def test_token_rotated_by_the_process_is_kept(world: World, pi: Pi) -> None:
+    runner = make(world, note="")
+    given = runner.token
+    world.gitlab.reset_runner_token(1)
+    hold(world, pi, runner)
+    foretold, done, _again = thrice(world, pi, ready(given))
+    assert foretold["actions"] == done["actions"] == []
+    assert pi.named("docker")[0]["token"] == runner.token != given
+
+
+def test_another_ready_made_token_replaces_the_old_one(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    runner = make(world, note="")
+    assert thrice(world, pi, ready(runner.token))[1]["actions"] == ["entry_written"]
+    assert [(item["id"], item["token"]) for item in pi.named("docker")] == [(2, runner.token)]
+
+
+@pytest.mark.parametrize("arrange", [deleted, reset_in_the_web_page])
+def test_dead_ready_made_token_is_refused_and_nothing_created(world: World, pi: Pi, arrange: Arrange) -> None:
+    arrange(world, pi)
+    before = pi.content
+    with pytest.raises(Refusal, match="GitLab refuses the token that was given"):
+        world.register(pi, **ready("glrt-dead"))
+    assert pi.content == before
+    assert world.gitlab.journal.writes() == []
+
+
+def test_removal_with_a_ready_made_token_leaves_the_shared_runner(world: World, pi: Pi) -> None:
+    runner = make(world, note="")
+    hold(world, pi, runner)
+    world.heartbeat(1, OTHER)
+    foretold, done, again = thrice(world, pi, ready(runner.token, state="absent"))
+    assert foretold["actions"] == done["actions"] == ["manager_removed", "entry_removed"]
+    assert again["actions"] == []
+    assert list(world.gitlab.runners[1].managers) == [OTHER]
+
+
+def test_two_entries_may_share_a_ready_made_token(world: World, pi: Pi) -> None:
+    runner = make(world, note="")
+    hold(world, pi, runner, name="shell")
+    world.register(pi, **ready(runner.token))
+    assert sorted(item["name"] for item in pi.entries) == ["docker", "shell"]
