@@ -7,6 +7,7 @@ https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/runner.rb
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -36,8 +37,7 @@ def wanted_runner(options: Mapping[str, Any], host: str) -> Wanted:
     """Check the options of gitlab_runner_register (None where not given) for a host. Raises WantedError."""
     problems = list(_problems(options, host))
     if problems:
-        name = options.get("name") or "(no name)"
-        raise WantedError(f'Runner "{name}" of {host}: ' + " ".join(problems))
+        raise WantedError(f"Runner {json.dumps(options.get('name') or '')} of {host}: " + " ".join(problems))
     way = next(way for way in Way if options.get(way.value))
     return Wanted(
         host=host,
@@ -97,7 +97,7 @@ def _name_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
         if not part:
             yield f"{what} is missing."
         elif not part.isprintable() or part != part.strip() or "/" in part:
-            yield f'{what} "{part}" may hold no slash, no control character and no blanks at its ends.'
+            yield f"{what} {json.dumps(part)} may hold no slash, no control character and no blanks at its ends."
 
 
 def _place_problems(options: Mapping[str, Any]) -> Iterator[str]:
