@@ -90,6 +90,8 @@ def _value(value: Any, key: Key, where: str, unknown: list[str]) -> Any:
     if key.kind == "array_of_tables":
         rows = _of(value, list, where, "an array of tables")
         return [_table(_of(row, dict, where, "a table"), key, where, unknown) for row in rows]
+    if key.kind.startswith("table<") and not isinstance(value, dict):
+        return {}  # the decoder passes over it: https://github.com/BurntSushi/toml/blob/v1.6.0/decode.go (unifyMap)
     for problem in _problems(value, key.kind):
         raise TypeMismatch(f"{where}: {problem}")
     return value
@@ -111,11 +113,8 @@ def _problems(value: Any, kind: str) -> Iterator[str]:
             for item in value:
                 yield from _problems(item, kind.removeprefix("array<").removesuffix(">"))
     elif kind.startswith("table<string,"):
-        if not isinstance(value, dict):
-            yield f"a table is wanted, not {_named(value)}"
-        else:
-            for item in value.values():
-                yield from _problems(item, kind.removeprefix("table<string,").removesuffix(">"))
+        for item in value.values():
+            yield from _problems(item, kind.removeprefix("table<string,").removesuffix(">"))
     elif kind != "any" and type(value) not in _SCALARS[kind]:
         yield f"{kind} is wanted, not {_named(value)}"
 

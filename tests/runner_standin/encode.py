@@ -81,7 +81,7 @@ def _key(name: str) -> str:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+        return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, list):
         return "[" + ", ".join(map(_scalar, value)) + "]"
     if isinstance(value, dict):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import logging
 import signal
 import threading
@@ -89,7 +90,7 @@ class Process:
         except ConfigError as error:
             _LOG.error("Failed to load config: %s", error)
             if modified_ns:  # this version is not tried again
-                self._config = Config(self._config.document, (), modified_ns, self._config.runners)
+                self._config = dataclasses.replace(self._config, modified_ns=modified_ns)
 
     def _load(self) -> None:
         loaded = config.load(self._path)

@@ -26,26 +26,26 @@ def rotate(path: Path, runner: Runner, system_id: str) -> bool:
     if not runner.rotates_token:
         return False
     try:
+        loaded = config.load(path)
         reply = Client(runner, system_id).reset_token()
         if reply.status != 201:
             _LOG.error("Resetting runner authentication token... failed status=%d", reply.status)
             return False
         fresh = reply.json()
-        document = dict(config.load(path).document)
     except (Unreachable, ConfigError) as error:
         _LOG.error("Resetting runner authentication token... failed: %s", error)
         return False
-    obtained = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     expires = fresh.get("token_expires_at")
     changes = {
         "token": fresh["token"],
-        "token_obtained_at": obtained,
+        "token_obtained_at": datetime.datetime.now(datetime.UTC),
         "token_expires_at": datetime.datetime.fromisoformat(expires) if expires else NEVER,
     }
-    document["runners"] = [
-        {**entry, **changes} if entry.get("token") == runner.token else entry for entry in document.get("runners", [])
+    entries = [
+        {**entry.settings, "url": entry.url, "token": entry.token, **(changes if entry.token == runner.token else {})}
+        for entry in loaded.runners
     ]
-    encode.save(path, document)
+    encode.save(path, {**loaded.document, "runners": entries})
     _LOG.info("Resetting runner authentication token... succeeded runner=%s", runner.short)
     return True
 

@@ -28,6 +28,7 @@ ACCEPTED = {
     "an entry without a token": '[[runners]]\nname = "a"\nurl = "http://127.0.0.1:1"\nexecutor = "shell"\n',
     "a negative limit": f"{_ENTRY}limit = -1\n",
     "an executor nobody knows": _ENTRY.replace('"shell"', '"toaster"'),
+    "a string for a table of free keys": f'{_ENTRY}[runners.docker]\ntmpfs = "/tmp"\n',
     "valid labels": f'{_ENTRY}[runners.labels]\nboard = "pi-4"\n',
 }
 
