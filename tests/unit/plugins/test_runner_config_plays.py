@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""runner_config and runner_config_file in real plays, over the real ssh connection plugin.
+
+ssh itself is a script that runs the command here, so that what the plugin would log of the host's replies can be seen.
+PIFLEET_ANSIBLE_PLAYBOOKS names other ansible-playbook programs to run the same plays with, separated by colons.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAYBOOKS = os.environ.get("PIFLEET_ANSIBLE_PLAYBOOKS", str(Path(sys.executable).with_name("ansible-playbook"))).split(
+    ":"
+)
+TOKEN, VARIABLE, NEW_VARIABLE = "glrt-hushhushhush1234", "hush-of-the-file", "hush-of-the-inventory"
+CONFIG = f"""# by hand
+concurrent = 1
+check_interval = 0
+
+[[runners]]
+  name = "docker"
+  url = "https://gitlab.example.com"
+  id = 7
+  token = "{TOKEN}"  # keep
+  token_expires_at = 0001-01-01T00:00:00Z
+  executor = "docker"
+  environment = ["KEY={VARIABLE}"]
+  strange = "kept"
+  [runners.docker]
+    image = "debian:bullseye"
+    shm_size = 0
+"""
+WANTED: dict[str, Any] = {
+    "global": {"concurrent": "{{ '2' }}", "check_interval": 0},
+    "runners": [
+        {
+            "name": "docker",
+            "limit": "{{ 1 + 1 }}",
+            "environment": [f"KEY={NEW_VARIABLE}"],
+            "docker": {"image": "debian:{{ 'bookworm' }}", "pull_policy": ["if-not-present"]},
+        }
+    ],
+}
+
+
+class Play:
+    """Runs one task against a directory that stands for the host."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        self.program, self.directory = program, directory
+        self.config = directory / "etc" / "config.toml"
+        self.calls = directory / "calls"
+        (directory / "ansible.cfg").touch()
+        ssh = directory / "ssh"
+        ssh.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$last" >>{self.calls}\nexec /bin/sh -c "$last"\n')
+        ssh.chmod(0o755)
+
+    def run(self, task: dict[str, Any], *arguments: str, verbosity: str = "-v") -> subprocess.CompletedProcess[str]:
+        self.calls.write_text("")
+        play = [{"hosts": "pi", "gather_facts": False, "tasks": [{"register": "done", **task}]}]
+        playbook = self.directory / "play.yml"
+        playbook.write_text(json.dumps(play))
+        variables = {
+            "ansible_connection": "ansible.builtin.ssh",
+            "ansible_ssh_executable": str(self.directory / "ssh"),
+            "ansible_pipelining": True,
+            "ansible_remote_tmp": str(self.directory / "tmp"),
+            "ansible_python_interpreter": sys.executable,
+        }
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections"),
+            "ANSIBLE_HOME": str(self.directory / "ansible"),
+            "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        environment.pop("PYTHONPATH", None)
+        command = [self.program, "-i", "pi,", verbosity, "-e", json.dumps(variables), *arguments, str(playbook)]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, cwd=self.directory, timeout=120
+        )
+
+    def configure(self, *arguments: str, verbosity: str = "-v", **options: Any) -> subprocess.CompletedProcess[str]:
+        task = {"pifleet.ci.runner_config": {"path": str(self.config), **WANTED, **options}}
+        return self.run(task, *arguments, verbosity=verbosity)
+
+    def write(self, content: str, mode: int = 0o600) -> None:
+        self.config.parent.mkdir(exist_ok=True)
+        self.config.write_text(content)
+        self.config.chmod(mode)
+
+    @property
+    def module_executions(self) -> int:
+        return sum(sys.executable in call for call in self.calls.read_text().splitlines())
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {str(path.relative_to(self.directory)): path.read_text() for path in self.directory.glob("etc/**/*.*")}
+
+
+@pytest.fixture(params=PLAYBOOKS, ids=lambda program: Path(program).parents[1].name)
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+def recap(done: subprocess.CompletedProcess[str]) -> tuple[int, int]:
+    counted = re.search(r"pi +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=(\d+)", done.stdout)
+    assert counted, done.stdout + done.stderr
+    return int(counted[1]), int(counted[2])
+
+
+def message(done: subprocess.CompletedProcess[str]) -> str:
+    assert recap(done) == (0, 1)
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_change_and_then_none(play: Play) -> None:
+    play.write(CONFIG)
+    first = play.configure("--diff")
+    assert recap(first) == (1, 0), first.stdout + first.stderr
+    assert '"needs": "poll"' in first.stdout
+    assert play.module_executions == 2
+    written = play.config.read_text()
+    assert written == CONFIG.replace("concurrent = 1", "concurrent = 2").replace(VARIABLE, NEW_VARIABLE).replace(
+        'strange = "kept"\n', 'strange = "kept"\n  limit = 2\n'
+    ).replace("bullseye", "bookworm").replace("shm_size = 0\n", 'shm_size = 0\n    pull_policy = ["if-not-present"]\n')
+    assert play.files["etc/config.toml.backup-1"] == CONFIG
+    assert {stat.S_IMODE(path.stat().st_mode) for path in play.config.parent.iterdir()} == {0o600}
+    for line in ("-concurrent = 1", "+concurrent = 2", '+  environment = ["KEY=******** (changed)"]'):
+        assert line in first.stdout
+    before = play.config.stat()
+    second = play.configure("--diff")
+    assert recap(second) == (0, 0)
+    assert play.module_executions == 1, "what has not changed costs one module execution"
+    assert (play.config.stat(), play.config.read_text()) == (before, written)
+
+
+@pytest.mark.parametrize("case", ["changed", "unchanged", "broken", "conflict"])
+def test_no_secret_is_printed_at_any_verbosity(play: Play, case: str) -> None:
+    play.write(CONFIG if case != "broken" else CONFIG + "[[runners\n")
+    if case == "unchanged":
+        play.configure()
+    task: dict[str, Any] = {"pifleet.ci.runner_config": {"path": str(play.config), **WANTED}}
+    if case == "conflict":
+        task = {"pifleet.ci.runner_config_file": {"path": str(play.config), "content": CONFIG, "expected_sha256": "no"}}
+    if case == "unchanged":
+        task["pifleet.ci.runner_config"]["runners"][0].pop("environment", None)
+    done = play.run(task, "--diff", verbosity="-vvvv")
+    output = done.stdout + done.stderr
+    assert "SSH: EXEC" in output, "the connection is as talkative as it gets"
+    assert TOKEN not in output
+    assert VARIABLE not in output
+    if case != "conflict":
+        assert "censored due to no log" in output
+
+
+def test_check_mode_on_a_bare_pi(play: Play) -> None:
+    done = play.configure("--check", "--diff")
+    assert recap(done) == (1, 0), done.stdout + done.stderr
+    assert '+  name = "docker"' in done.stdout
+    assert play.files == {}
+    assert not play.config.parent.exists()
+
+
+def test_check_mode_predicts_and_writes_nothing(play: Play) -> None:
+    play.write(CONFIG)
+    assert recap(play.configure("--check")) == (1, 0)
+    assert play.files == {"etc/config.toml": CONFIG}
+    play.configure()
+    assert recap(play.configure("--check")) == (0, 0)
+
+
+def test_a_file_that_others_can_read_is_closed(play: Play) -> None:
+    play.write(CONFIG)
+    play.configure()
+    play.config.chmod(0o644)
+    done = play.configure("--diff")
+    assert (recap(done), stat.S_IMODE(play.config.stat().st_mode)) == ((1, 0), 0o600)
+    assert '"needs": "none"' in done.stdout
+    assert "-mode 0644" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "sentence"),
+    [
+        (
+            CONFIG,
+            {"global": {"concurent": 1}},
+            "concurent is not a key that GitLab Runner 19.3 knows; the nearest is conc",
+        ),
+        (CONFIG, {"global": {"concurrent": "many"}}, "concurrent must be an integer, not a string"),
+        (
+            CONFIG,
+            {"runners": [{"name": "shell"}]},
+            "there is no [[runners]] entry named 'shell' in it; register it first",
+        ),
+        (CONFIG, {"runners": [{"name": "docker", "token": TOKEN}]}, "is not a setting: registration writes it"),
+        ("concurrent = \n", {}, "config.toml is not valid TOML: Invalid value (at line 1, column 14)"),
+        ("[runners]\n", {}, "write [[runners]]"),
+        (CONFIG.replace("docker", "x\x00"), {}, "config.toml is not valid TOML"),
+    ],
+    ids=["unknown key", "wrong type", "not registered", "token", "no TOML", "no array", "zero bytes"],
+)
+def test_bad_input_is_one_sentence(play: Play, content: str, options: dict[str, Any], sentence: str) -> None:
+    play.write(content)
+    done = play.configure(**options)
+    assert sentence in message(done)
+    assert TOKEN not in done.stdout + done.stderr
+    assert play.files == {"etc/config.toml": content}
+
+
+@pytest.mark.parametrize("broken", ["", "\0" * 40, CONFIG[:-60]], ids=["empty", "zeros", "cut"])
+def test_recovery_after_a_power_cut(play: Play, broken: str) -> None:
+    play.write(CONFIG)
+    play.configure()
+    whole = play.config.read_text()
+    play.configure(**{"global": {"concurrent": 3}})
+    play.write(broken)
+    assert "recover: true takes the newest whole one" in message(play.configure())
+    assert play.config.read_text() == broken
+    done = play.configure(recover=True)
+    assert recap(done) == (1, 0)
+    assert "was empty or broken; the content of" in " ".join((done.stdout + done.stderr).split())
+    assert play.config.read_text() == whole
+    assert recap(play.configure(recover=True)) == (0, 0)
+
+
+def test_unknown_keys_can_be_let_through(play: Play) -> None:
+    play.write(CONFIG)
+    done = play.configure(unknown_keys="warn", **{"global": {"brand_new": 1}})
+    assert recap(done) == (1, 0)
+    assert "brand_new is not a key that GitLab Runner" in " ".join((done.stdout + done.stderr).split())
+    assert "brand_new = 1\n" in play.config.read_text()
+
+
+def certificate(play: Play, content: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    task = {"path": str(play.directory / "etc" / "certs" / "gitlab.crt"), "content": content, "mode": "0644"}
+    return lambda *arguments: play.run({"pifleet.ci.runner_config_file": task}, *arguments)
+
+
+def test_a_certificate_is_installed_in_one_execution(play: Play) -> None:
+    install = certificate(play, "-----BEGIN CERTIFICATE-----\none\n")
+    assert recap(install("--check", "--diff")) == (1, 0)
+    assert play.files == {}
+    done = install("--diff")
+    assert (recap(done), play.module_executions) == ((1, 0), 1)
+    assert "+mode 0644" in done.stdout
+    assert recap(install()) == (0, 0)
+    assert play.files == {"etc/certs/gitlab.crt": "-----BEGIN CERTIFICATE-----\none\n"}
+    assert recap(certificate(play, "two\n")()) == (1, 0)
