@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import select
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from runner_standin.config import Runner
 from runner_standin.jobs import Job, Step
@@ -27,15 +29,14 @@ class ShellExecutor:
 
     def __init__(self, runner: Runner, job: Job, working_directory: Path, user: str | None) -> None:
         self._runner, self._job = runner, job
-        self._user = user if os.geteuid() == 0 else None
+        self._account = pwd.getpwnam(user) if user and os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         builds = Path(runner.settings.get("builds_dir") or working_directory / "builds")
         self._builds = builds / runner.short / str(job.id)
         self.description = "Using Shell executor..."
 
     def __enter__(self) -> ShellExecutor:
         self._builds.mkdir(parents=True, exist_ok=True)
-        if self._user:
-            shutil.chown(self._builds, self._user)
+        os.chown(self._builds, self._account.pw_uid, self._account.pw_gid)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,8 +44,7 @@ class ShellExecutor:
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
         """Run one step and return its exit code."""
-        directory = str(self._builds / Path(self._job.project).name)
-        environment = {**os.environ, **self._runner.environment, **self._job.variables, "CI_PROJECT_DIR": directory}
+        directory = str(self._builds / self._job.project)
         shell = self._runner.settings.get("shell") or ("bash" if shutil.which("bash") else "sh")
         process = subprocess.Popen(
             [shell],
@@ -52,9 +52,9 @@ class ShellExecutor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._builds,
-            env=environment,
-            user=self._user,
+            env={**self._login(), **self._runner.environment, **self._job.variables, "CI_PROJECT_DIR": directory},
             start_new_session=True,
+            **self._identity(),
         )
         feeder = threading.Thread(target=_feed, args=(process, render(self._job, step, directory)), daemon=True)
         feeder.start()
@@ -63,6 +63,18 @@ class ShellExecutor:
             return process.wait()
         finally:
             _end(process)
+
+    def _login(self) -> dict[str, str]:
+        account = self._account
+        path = os.environ.get("PATH", os.defpath)
+        return {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "PATH": path}
+
+    def _identity(self) -> dict[str, Any]:
+        account = self._account
+        if account.pw_uid == os.geteuid():
+            return {}
+        groups = os.getgrouplist(account.pw_name, account.pw_gid)
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups}
 
     @staticmethod
     def _copy(process: subprocess.Popen[bytes], write: Callable[[bytes], None], stop: Stop) -> None:
