@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from runner_standin import cli, config, durations
 from runner_standin.config import ConfigError
 from standin_strictness import ACCEPTED, REFUSED
 
+Write = Callable[[str], Path]
+
 _REAL = shutil.which("gitlab-runner")
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Write:
     def write(text: str) -> Path:
         path = tmp_path / "config.toml"
         path.write_bytes(text.encode())
@@ -26,19 +29,19 @@ def write(tmp_path: Path):
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_accepted(case: str, write) -> None:
+def test_accepted(case: str, write: Write) -> None:
     config.load(write(ACCEPTED[case]))
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused(case: str, write) -> None:
+def test_refused(case: str, write: Write) -> None:
     with pytest.raises(ConfigError):
         config.load(write(REFUSED[case]))
 
 
 @pytest.mark.skipif(_REAL is None, reason="no gitlab-runner on PATH")
 @pytest.mark.parametrize("case", [*ACCEPTED, *REFUSED])
-def test_the_real_program_agrees(case: str, write) -> None:
+def test_the_real_program_agrees(case: str, write: Write) -> None:
     path = write({**ACCEPTED, **REFUSED}[case])
     # `lint` (19.3) finds more than loading does, but only a file that cannot be loaded is "decoding config".
     command = [str(_REAL), "lint", "--config", str(path)]
@@ -51,17 +54,17 @@ def test_missing_file_is_empty(tmp_path: Path) -> None:
     assert (loaded.concurrent, loaded.runners) == (1, ())
 
 
-def test_exact_key_wins_over_another_case(write) -> None:
+def test_exact_key_wins_over_another_case(write: Write) -> None:
     assert config.load(write("Concurrent = 4\nconcurrent = 2\n")).concurrent == 2
 
 
-def test_unknown_keys_are_listed_for_lint(write) -> None:
+def test_unknown_keys_are_listed_for_lint(write: Write) -> None:
     path = write('concurent = 1\n[[runners]]\nname="a"\nurl="u"\ntoken="t"\nexecutor="shell"\ntags=["x"]\n')
     assert config.load(path).unknown == ["concurent", "runners.tags"]
     assert cli.main(["lint", "--config", str(path)]) == 1
 
 
-def test_environment_is_expanded_in_url_and_token(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_expanded_in_url_and_token(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PI_TOKEN", "glrt-secret")
     runner = config.load(write('[[runners]]\ntoken = "$PI_TOKEN"\nurl = "${PI_URL}"\n')).runners[0]
     assert (runner.token, runner.url) == ("glrt-secret", "")
@@ -76,7 +79,7 @@ def test_environment_is_expanded_in_url_and_token(write, monkeypatch: pytest.Mon
         ("abc", "abc"),
     ],
 )
-def test_only_a_part_of_the_token_is_shown(token: str, short: str, write) -> None:
+def test_only_a_part_of_the_token_is_shown(token: str, short: str, write: Write) -> None:
     assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short == short
 
 

@@ -13,7 +13,7 @@ from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import Runner
 
 
-def _requests(gitlab: FakeGitLab) -> list[int]:
+def _requests(gitlab: FakeGitLab) -> list[int | None]:
     """The answers to the requests for a job, in order."""
     return [entry.status for entry in gitlab.journal.matching("POST", "/jobs/request")]
 
