@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Pi, eventually
 from fake_gitlab import FakeGitLab
 from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import Runner
 from runner_standin.engine import Engine, EngineError
+from standin_pi import Pi, eventually
 
 _IMAGE = "pifleet/job:busybox"
 _HELPER = "pifleet/gitlab-runner-helper:local"

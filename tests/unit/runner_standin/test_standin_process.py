@@ -7,10 +7,10 @@ import signal
 import stat
 from datetime import timedelta
 
-from conftest import Pi, eventually
 from fake_gitlab import FakeGitLab, Fault
 from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import Runner
+from standin_pi import Pi, eventually
 
 
 def _requests(gitlab: FakeGitLab) -> list[int | None]:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Pi as the tests see it: a folder with config.toml, and a program that runs on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_TESTS = Path(__file__).parents[2]
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Return once the condition holds; fail when the time is over."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclasses.dataclass
+class Pi:
+    """A folder with config.toml, and the program that runs on it."""
+
+    program: list[str]
+    folder: Path
+    url: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def entry(self, token: str, extra: str = "", executor: str = "shell") -> str:
+        head = f'[[runners]]\nname = "pi"\nurl = "{self.url}"\nid = 1\ntoken = "{token}"\n'
+        return f'{head}executor = "{executor}"\nbuilds_dir = "{self.folder}/builds"\n{extra}'
+
+    def write(self, *entries: str, settings: str = "concurrent = 2\n") -> None:
+        """Replace config.toml as the collection does: by a rename, with a newer modification time."""
+        part = self.folder / "part"
+        part.write_text(f"{settings}check_interval = 1\n{''.join(entries)}")
+        part.chmod(0o600)
+        part.rename(self.config)
+
+    def start(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
+        command = [*self.program, "run", "--config", str(self.config), "--working-directory", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 10) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def stop(self) -> None:
+        """End the process whatever it does, and show what it said."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        if self.process is not None:
+            print(self.said)
