@@ -17,7 +17,7 @@ _SETTINGS = f"""
 image = "{_IMAGE}"
 helper_image = "{_HELPER}"
 pull_policy = "never"
-volumes = ["/cache"]
+disable_cache = true
 """
 
 
