@@ -52,7 +52,7 @@ class GitLab:
         entries = [entry for entry in self.call("GET", "/journal") if entry["family"] != "job"]
         return Counter(f"{entry['method']} {re.sub(r'/[0-9]+', '/:id', entry['path'])}" for entry in entries)
 
-    def finished_job(self, timeout: int = 120, **job: Any) -> dict[str, Any]:
+    def finished_job(self, timeout: int = 60, **job: Any) -> dict[str, Any]:
         """Queue a job, wait until it has ended, and return it with its trace; a LabError when nobody takes it."""
         number = self.call("POST", "/jobs", **job)["id"]
         deadline = time.monotonic() + timeout

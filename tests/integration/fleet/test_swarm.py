@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(os.environ.get("PIFLEET_LAB") != "swarm", reason
 
 def test_all_pis_are_nodes_of_one_swarm(pis: dict[str, Host]) -> None:
     node_ids = {pi.check_output("docker info -f '{{.Swarm.NodeID}}'") for pi in pis.values()}
-    listed = pis["pi-01"].check_output("docker node ls -q --no-trunc").split()
+    listed = pis["pi-01"].check_output("docker node ls -q").split()
     assert set(listed) == node_ids
     assert len(node_ids) == len(pis)
     states = pis["pi-01"].check_output("docker node ls --format '{{.Status}} {{.ManagerStatus}}'")
@@ -25,7 +25,7 @@ def test_the_service_runs_a_task_on_each_node(pis: dict[str, Host]) -> None:
     manager = pis["pi-01"]
     services = manager.check_output("docker service ls --format '{{.Name}} {{.Mode}} {{.Replicas}}'").splitlines()
     assert services == ["gitlab-runner global 3/3"]
-    tasks = manager.check_output("docker service ps -q --no-trunc --filter desired-state=running gitlab-runner").split()
+    tasks = manager.check_output("docker service ps -q --filter desired-state=running gitlab-runner").split()
     assert len(tasks) == len(pis)
 
 
