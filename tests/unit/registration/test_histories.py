@@ -310,6 +310,7 @@ def histories() -> Iterator[type[History]]:
         yield History
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_every_history_ends_in_exactly_one_runner(histories: type[History], shard: int) -> None:
     run_state_machine_as_test(

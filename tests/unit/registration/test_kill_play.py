@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SIGKILL of a whole real play at every request and every file operation in turn, then one run: exactly one runner.
+
+Here the two histories that matter most; tests/soak/registration goes through the others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from registration_kills import STARTS, kill_everywhere
+from registration_play import PLAYBOOKS, Play
+from registration_world import World
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["bare", "new card"])
+def test_play_killed_everywhere(world: World, tmp_path: Path, start: str) -> None:
+    play = Play(PLAYBOOKS.split(":")[0], tmp_path, world)
+    assert kill_everywhere(play, STARTS[start]) >= 14
