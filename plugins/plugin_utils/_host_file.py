@@ -6,6 +6,7 @@ Each of the two is exactly one execution of ``pifleet.ci.runner_config_file`` on
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
 
 MODULE = "pifleet.ci.runner_config_file"
+RETURNED = {
+    "exists",
+    "content",
+    "sha256",
+    "mode",
+    "backups",
+    "backup_contents",
+    "backup_file",
+    "clock_behind",
+    "system_id",
+    "system_id_seeded",
+}
 
 
 @dataclass(frozen=True)
@@ -70,11 +83,21 @@ def read_backups(action: ActionBase, task_vars: dict[str, Any], path: str) -> li
 def replace_host_file(
     action: ActionBase, task_vars: dict[str, Any], seen: HostFile, content: str, *, backup: int = 0
 ) -> HostFile:
-    """Replace what was ``seen`` by ``content`` and seed the system ID; in check mode only say what it would be.
+    """Replace what was ``seen`` by ``content`` and seed the system ID; in check mode only say what would be there.
 
     backup: how many former contents are kept. Raises HostFileConflict when the file is not the one that was seen any
     more, HostFileError when it cannot be written; the old file is then intact.
     """
+    written = replace(
+        seen,
+        exists=True,
+        content=content,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        system_id_seeded=True,
+        mode=0o600,
+    )
+    if action._task.check_mode:
+        return written
     reply = _execute(
         action,
         task_vars,
@@ -86,17 +109,8 @@ def replace_host_file(
             "backup": backup,
         },
     )
-    kept = tuple(reply[key] for key in ("backup_file",) if key in reply)
-    return replace(
-        seen,
-        exists=True,
-        content=content,
-        sha256=reply["sha256"],
-        system_id_seeded=True,
-        mode=0o600,
-        backups=kept + seen.backups,
-        clock_behind=reply["clock_behind"],
-    )
+    kept = (reply["backup_file"],) if "backup_file" in reply else ()
+    return replace(written, backups=kept + seen.backups, clock_behind=reply["clock_behind"])
 
 
 def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -107,8 +121,7 @@ def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str,
         kind = HostFileConflict if reply.get("conflict") else HostFileError
         # only the sentence: the rest of a failed reply may quote what the host sent, and that holds tokens
         raise kind(str(reply.get("msg") or f"{arguments['path']} could not be reached on the host."))
-    plain: dict[str, Any] = to_plain({key: value for key, value in reply.items() if key != "invocation"})
-    return plain
+    return {key: to_plain(reply[key]) for key in RETURNED & reply.keys()}
 
 
 @contextmanager

@@ -152,16 +152,16 @@ def test_no_secret_is_printed_at_any_verbosity(play: Play, case: str) -> None:
     if case == "unchanged":
         play.configure()
     task: dict[str, Any] = {"pifleet.ci.runner_config": {"path": str(play.config), **WANTED}}
+    if case == "unchanged":
+        task["pifleet.ci.runner_config"]["runners"] = [{"name": "docker"}]
     if case == "conflict":
         task = {"pifleet.ci.runner_config_file": {"path": str(play.config), "content": CONFIG, "expected_sha256": "no"}}
-    if case == "unchanged":
-        task["pifleet.ci.runner_config"]["runners"][0].pop("environment", None)
     done = play.run(task, "--diff", verbosity="-vvvv")
     output = done.stdout + done.stderr
     assert "SSH: EXEC" in output, "the connection is as talkative as it gets"
     assert TOKEN not in output
     assert VARIABLE not in output
-    if case != "conflict":
+    if case != "conflict" and not re.search(r"ansible-playbook \[core 2\.2[2-9]", output):  # 2.22 shows no reply at all
         assert "censored due to no log" in output
 
 
