@@ -16,8 +16,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # ansible-test has run before this; ansible-doc and the linters of roles are what is left for the importer to see.
 printf '[galaxy-importer]\nrun_ansible_test = False\nrun_ansible_lint = False\n' >"$work/galaxy-importer.cfg"
+touch "$work/ansible.cfg"
 cd "$work"
-PATH=$environment/bin:$PATH GALAXY_IMPORTER_CONFIG=$work/galaxy-importer.cfg ANSIBLE_CONFIG=/dev/null \
+PATH=$environment/bin:$PATH GALAXY_IMPORTER_CONFIG=$work/galaxy-importer.cfg ANSIBLE_CONFIG=$work/ansible.cfg \
   python -m galaxy_importer.main "$artifact" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 if grep -E '^(ERROR|WARNING)' "$work/log" >&2; then
   echo "galaxy-importer complains, see above" >&2

@@ -32,6 +32,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         ROOT / ".cache/collections/ansible_collections/community", folder / "collections/ansible_collections/community"
     )
+    (folder / "ansible.cfg").touch()
     return folder
 
 
@@ -39,7 +40,7 @@ def play_elsewhere(lab: Lab, folder: Path, playbook: str) -> Play:
     return lab.play(
         playbook=playbook,
         cwd=folder,
-        ANSIBLE_CONFIG=os.devnull,
+        ANSIBLE_CONFIG=str(folder / "ansible.cfg"),
         ANSIBLE_COLLECTIONS_PATH=str(folder / "collections"),
     )
 

@@ -18,7 +18,7 @@ def test_all_pis_are_nodes_of_one_swarm(pis: dict[str, Host]) -> None:
     assert set(listed) == node_ids
     assert len(node_ids) == len(pis)
     states = pis["pi-01"].check_output("docker node ls --format '{{.Status}} {{.ManagerStatus}}'")
-    assert sorted(states.splitlines()) == ["Ready", "Ready", "Ready Leader"]
+    assert sorted(line.strip() for line in states.splitlines()) == ["Ready", "Ready", "Ready Leader"]
 
 
 def test_the_service_runs_a_task_on_each_node(pis: dict[str, Host]) -> None:
