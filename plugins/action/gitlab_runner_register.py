@@ -22,7 +22,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, register
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind, result
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import (
     WantedError,
     wanted_runner,
@@ -88,7 +88,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         except (GitLabError, Refusal, HostFileError, Contended, ConfigTomlError) as error:
             raise AnsibleActionFail(f"{wanted}: {error}") from None
+        warnings = left_behind(wanted, outcome.first[0])
         ignored = without_effect(options)
         if ignored:
-            reply["warnings"] = [f"{wanted}: {', '.join(ignored)} can only be kept in GitLab with api_token."]
-        return {**reply, **result(wanted, outcome)}
+            warnings.append(f"{', '.join(ignored)} can only be kept in GitLab with api_token.")
+        return {**reply, **result(wanted, outcome), "warnings": [f"{wanted}: {warning}" for warning in warnings]}

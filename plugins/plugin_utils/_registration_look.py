@@ -63,7 +63,8 @@ def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str) -> Seen:
         held=best.held,
         entry=best.entry,
         doubles=tuple(_doubles(wanted, best, others, entries)),
-        runner=best.runner,
+        runner=None if best.held is Held.FOREIGN else best.runner,
+        stranger=best.runner if best.held is Held.FOREIGN else None,
         others=others,
         given=given,
         working=best.working,
@@ -81,7 +82,8 @@ def _judge(wanted: Wanted, entry: Entry, gitlab: GitLabPort, system_id: str) -> 
     if entry.url != wanted.url and (runner is None or runner.key != wanted.key):
         return _Judgement(Held.ELSEWHERE, entry)
     if runner and runner.key not in (None, wanted.key):
-        return _Judgement(Held.FOREIGN, entry)  # not verified: that would add this machine to another host's runner
+        # not verified: that would add this machine to another host's runner
+        return _Judgement(Held.FOREIGN, entry, runner)
     working = gitlab.verify(entry.token, system_id)
     if working is None:
         return _Judgement(Held.REFUSED, entry)
@@ -92,7 +94,7 @@ def _judge(wanted: Wanted, entry: Entry, gitlab: GitLabPort, system_id: str) -> 
     if runner is None:
         return _Judgement(Held.REFUSED, entry)  # deleted between two requests
     if runner.key not in (None, wanted.key):
-        return _Judgement(Held.FOREIGN, entry)
+        return _Judgement(Held.FOREIGN, entry, runner)
     return _Judgement(Held.OURS if runner.key else Held.UNMARKED, entry, runner, working)
 
 
@@ -132,8 +134,9 @@ def _doubles(wanted: Wanted, best: _Judgement, others: tuple[Runner, ...], entri
 
     One for another GitLab is none, whatever its name: its token works there.
     """
-    ids = {runner.id for runner in (*others, *((best.runner,) if best.runner else ()))}
-    token = best.entry.token if best.entry and best.held is not Held.FOREIGN else ""
+    foreign = best.held is Held.FOREIGN
+    ids = {runner.id for runner in (*others, *((best.runner,) if best.runner and not foreign else ()))}
+    token = best.entry.token if best.entry and not foreign else ""
     urls = {wanted.url, best.entry.url if best.entry else ""}
     for entry in entries:
         same_runner = entry.id in ids or (token != "" and entry.token == token)

@@ -77,7 +77,6 @@ class Entry:
     url: str
     id: int
     token: str = field(repr=False)
-    expires: str = NEVER
 
     @classmethod
     def of(cls, index: int, table: Mapping[str, Any]) -> Entry:
@@ -87,15 +86,7 @@ class Entry:
             value = table.get(key)
             return value if isinstance(value, kind) and not isinstance(value, bool) else kind()
 
-        expires = table.get("token_expires_at")
-        return cls(
-            index,
-            name=get("name", str),
-            url=get("url", str).rstrip("/"),
-            id=get("id", int),
-            token=get("token", str),
-            expires=expires.isoformat() if isinstance(expires, datetime) else get("token_expires_at", str) or NEVER,
-        )
+        return cls(index, get("name", str), get("url", str).rstrip("/"), get("id", int), get("token", str))
 
 
 @dataclass(frozen=True)

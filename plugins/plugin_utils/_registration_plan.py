@@ -56,6 +56,7 @@ class Seen:
     entry: the entry that `held` speaks of. doubles: further entries for the same runner, to be taken out.
     runner: the runner of the entry's token, None if it is not usable or not visible (no API token).
     others: runners with our key besides `runner`, () also when nobody had to look.
+    stranger: where the entry's token is another host's, that host's runner.
     given: the ready-made token of the play, if GitLab accepts it and the file holds another one.
     """
 
@@ -65,6 +66,7 @@ class Seen:
     doubles: tuple[Entry, ...] = ()
     runner: Runner | None = None
     others: tuple[Runner, ...] = ()
+    stranger: Runner | None = None
     given: Credential | None = None
     working: Credential | None = None
     """The entry's token as GitLab verified it."""

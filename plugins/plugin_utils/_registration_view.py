@@ -12,12 +12,14 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     Entry,
     Runner,
     Wanted,
+    Way,
     first_attributes,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
     Action,
     Create,
     Delete,
+    Held,
     RemoveEntries,
     ResetToken,
     Seen,
@@ -70,9 +72,27 @@ def diff(wanted: Wanted, seen: Seen, plan: list[Action]) -> dict[str, Any]:
     return {"before": before, "after": after, "before_header": title, "after_header": title}
 
 
+def left_behind(wanted: Wanted, seen: Seen) -> list[str]:
+    """What stays in GitLab although this host has no use for it any more, for a person to judge."""
+    if seen.stranger and wanted.present:
+        return [
+            f"The token in the file belongs to runner {seen.stranger.id} ({seen.stranger.key}), which is left alone: "
+            "this card was cloned, or the host was renamed; in that case delete that runner."
+        ]
+    if not wanted.present and seen.held is Held.UNMARKED and seen.runner:
+        return [f"Runner {seen.runner.id} stays in GitLab: it was not registered by this collection."]
+    if wanted.way is Way.REGISTRATION and wanted.present and seen.held is Held.REFUSED:
+        return [
+            "GitLab refuses the token in the file; if its runner is still there it stays, for without api_token it "
+            "cannot be found."
+        ]
+    return []
+
+
 def _runner(wanted: Wanted, outcome: Outcome) -> dict[str, Any]:
     runner, working = outcome.runner, outcome.working
-    shown = _shown(runner) or {"id": working.id if working else None, **first_attributes(wanted)}
+    number = working.id if working else None
+    shown = _shown(runner) or {"id": number, **(first_attributes(wanted) if wanted.way is Way.API else {})}
     return {
         **shown,
         "name": wanted.name,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind, result
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
 from fake_gitlab import Fault
 from registration_world import Pi, World
@@ -421,3 +421,21 @@ def test_two_entries_may_share_a_ready_made_token(world: World, pi: Pi) -> None:
     hold(world, pi, runner, name="shell")
     world.register(pi, **ready(runner.token))
     assert sorted(item["name"] for item in pi.entries) == ["docker", "shell"]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "options", "words"),
+    [
+        pytest.param(cloned, {}, "belongs to runner 1 (default/pi-02/docker), which is left alone", id="clone"),
+        pytest.param(by_hand, {"state": "absent"}, "Runner 1 stays in GitLab", id="removal of one by hand"),
+        pytest.param(registered, {}, "", id="nothing"),
+    ],
+)
+def test_what_is_left_behind_is_said(
+    world: World, pi: Pi, arrange: Arrange, options: dict[str, Any], words: str
+) -> None:
+    arrange(world, pi)
+    outcome = world.register(pi, check=True, **options)
+    said = left_behind(wanted_runner(world.options(**options), pi.name), outcome.first[0])
+    assert words in " ".join(said)
+    assert bool(said) == bool(words)
