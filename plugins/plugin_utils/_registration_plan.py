@@ -42,7 +42,7 @@ class Held(Enum):
     """What the token in the file's entry of the wanted name is worth."""
 
     NOTHING = "there is no entry of that name, or it has no token"
-    OURS = "GitLab accepts the token, and its runner carries our key (or we may not see the note)"
+    OURS = "GitLab accepts the token, and its runner carries our key (or is out of our sight)"
     UNMARKED = "GitLab accepts the token, and its runner carries no key"
     REFUSED = "GitLab refuses the token, or its runner is gone"
     FOREIGN = "its runner carries the key of another host: this file was cloned, or the host renamed"

@@ -177,7 +177,7 @@ def test_nothing_to_do_means_no_action() -> None:
 
 
 def test_what_another_machine_runs_is_left_alone() -> None:
-    for wanted, seen, actions in plans():
+    for wanted, _seen, actions in plans():
         touched = [action.runner for action in actions if isinstance(action, (Delete, ResetToken))]
         if any(manager.system_id == THERE for each in touched for manager in each.managers or ()):
             assert wanted.takeover
