@@ -5,8 +5,9 @@ set -euo pipefail
 artifact=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
-tree=$PWD/.cache/sanity
-rm -rf "$tree/ansible_collections"
+# Outside of any checkout: below one, ansible-test would look only at what git tracks, which is nothing here.
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree/ansible_collections/pifleet/ci/tests"
 cp -r .cache/collections/ansible_collections/community "$tree/ansible_collections/"
 tar xzf "$artifact" -C "$tree/ansible_collections/pifleet/ci"
@@ -15,7 +16,7 @@ if [ -d tests/sanity ]; then cp -r tests/sanity "$tree/ansible_collections/pifle
 
 # ansible-test bootstraps its environments with a pip that it would download; the one that Python brings does as well
 # (https://github.com/ansible/ansible/issues/77304).
-export HOME=$tree/home
+export HOME=$PWD/.cache/sanity-home
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache"
 requirements=$(python -c 'import ansible_test._internal.python_requirements as module; print(module.__file__)')

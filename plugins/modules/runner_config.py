@@ -73,7 +73,7 @@ attributes:
     support: full
     description: Secrets are masked; one that changes is marked as changed.
 author:
-  - pifleet contributors
+  - The pifleet.ci authors (@pifleet)
 seealso:
   - name: Advanced configuration of GitLab Runner
     description: All keys of config.toml.

@@ -78,7 +78,7 @@ attributes:
     support: full
     description: Names the SHA-256 of the old and the new content, not the content, which may hold tokens.
 author:
-  - pifleet contributors
+  - The pifleet.ci authors (@pifleet)
 """
 
 EXAMPLES = r"""

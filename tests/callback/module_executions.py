@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Counts what a run costs a Pi: every execution of a module there, also those that an action plugin makes on its own."""
+"""Counts what a run costs a Pi: each execution of a module, also those that an action plugin makes on its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ name: module_executions
 type: aggregate
 short_description: Write one line of JSON for each execution of a module on a host
 description:
-  - Counting tasks is not enough. An action such as M(ansible.builtin.copy) executes several modules, a skipped task none.
+  - Counting tasks is not enough. An action such as M(ansible.builtin.copy) executes several, a skipped task none.
   - The environment variable E(PIFLEET_MODULE_EXECUTIONS) names the file to append to.
 """
 
