@@ -14,12 +14,11 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
-
-import tomllib
 
 Location = tuple[str | int, ...]
 
@@ -304,8 +303,8 @@ class Document:
     def _step(self) -> str:
         """How much deeper than its header the keys of a section stand in this document."""
         headed = [section for section in self._sections if section.head and section.indent is not None]
-        steps = [len(section.indent or "") - len(section.head[-1].indent) for section in headed]
-        return "  " if not steps or any(steps) else ""
+        steps = [(section.indent or "").removeprefix(section.head[-1].indent) for section in headed]
+        return next(filter(None, steps), "") if steps else "  "
 
     def _open(self, location: Location, array: bool = False) -> Section:
         """Add an empty section with a header for ``location``."""
