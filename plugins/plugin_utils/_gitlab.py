@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -35,6 +36,16 @@ PATIENCE = 75.0
 PER_PAGE = 100
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """No clear answer. perhaps_done: the request may have been carried out. final: asking again would not help."""
+
+    what: str
+    perhaps_done: bool
+    final: bool = False
+    pause: float = 0.0
 
 
 class GitLab:
@@ -173,48 +184,52 @@ class GitLab:
         query: Mapping[str, Any] | None = None,
         success: tuple[int, ...] = (200,),
     ) -> Answer:
-        """Ask until the answer is clear, a few times at most; `once`: no second time unless GitLab did nothing.
+        """Ask until the answer is clear, a few times at most; `once`: no second time if the first may have been done.
 
         need: see explain(). Raises Refused for GitLab's own no, OutcomeUnknown, and GitLabError for the rest.
         """
-        waited = 0.0
-        for attempt in range(1, ATTEMPTS + 1):
-            pause = float(2 ** (attempt - 1))
-            try:
-                answer = self._transport.request(
-                    method, path, as_runner=need in ("runner", "registration"), body=body, query=query
-                )
-            except Unreached as problem:
-                failure, done = str(problem), problem.perhaps_done
-                permanent = problem.permanent
-            else:
-                self._clock = _date(answer) or self._clock
-                if answer.status in success and (answer.is_json or answer.status == 204):
-                    return answer
-                if answer.status == 429:
-                    failure, done, permanent = "it has too many requests (429)", False, False
-                    pause = max(pause, _retry_after(answer))
-                elif 400 <= answer.status < 500 and answers.words_of(answer.body):
-                    said = self._scrub(answers.words_of(answer.body), body)
-                    kind = Vanished if (answer.status, said) == (404, "404 Runner Not Found") else Refused
-                    raise kind(self._sentence(doing, explain(need, answer.status, said)), answer.status, said)
-                else:
-                    failure = _unclear(answer)
-                    done, permanent = not 300 <= answer.status < 500, answer.status < 500
-            if once and done:
-                raise OutcomeUnknown(
-                    self._sentence(
-                        doing, f"{failure}. It may have been done nevertheless: run again, the next run looks first."
-                    )
-                )
-            if permanent or attempt == ATTEMPTS:
-                break
-            waited += pause
+        attempt, waited = 0, 0.0
+        while True:
+            got = self._try(method, path, success, as_runner=need in ("runner", "registration"), body=body, query=query)
+            if isinstance(got, Answer):
+                self._clock = _date(got) or self._clock
+                if got.status in success:
+                    return got
+                said = self._scrub(answers.words_of(got.body), body)
+                kind = Vanished if (got.status, said) == (404, "404 Runner Not Found") else Refused
+                raise kind(self._sentence(doing, explain(need, got.status, said)), got.status, said)
+            if once and got.perhaps_done:
+                why = f"{got.what}. It may have been done nevertheless: run again, the next run looks first."
+                raise OutcomeUnknown(self._sentence(doing, why))
+            pause = max(float(2**attempt), got.pause)
+            attempt, waited = attempt + 1, waited + pause
             if waited > PATIENCE:
-                failure += f"; it asks to wait {pause:.0f} s, which is more than this run waits"
-                break
+                why = f"{got.what}; it asks to wait {pause:.0f} s, which is more than this run waits."
+                raise GitLabError(self._sentence(doing, why))
+            if got.final or attempt == ATTEMPTS:
+                raise GitLabError(self._sentence(doing, f"{got.what}. Run again when that is put right."))
             self._sleep(pause)
-        raise GitLabError(self._sentence(doing, f"{failure}. Nothing was changed by this request; run again later."))
+
+    def _try(self, method: str, path: str, success: tuple[int, ...], **request: Any) -> Answer | _Trouble:
+        """One request: an answer that is clearly GitLab's own, be it yes or no, or what was wrong."""
+        try:
+            answer = self._transport.request(method, path, **request)
+        except Unreached as problem:
+            return _Trouble(str(problem), problem.perhaps_done, problem.permanent)
+        if answer.status in success and (answer.is_json or answer.status == 204):
+            return answer
+        if answer.status == 429:
+            return _Trouble("it has too many requests (429)", perhaps_done=False, pause=_retry_after(answer))
+        if answer.status >= 500:
+            return _Trouble(f"it is not working ({answer.status})", perhaps_done=True)
+        if answer.status >= 400 and answers.words_of(answer.body):
+            return answer
+        what = "JSON that is not GitLab's" if answer.is_json else "something that is not JSON"
+        return _Trouble(
+            f"the answer is {answer.status} with {what}: a proxy, a login page or another server answers instead",
+            perhaps_done=answer.status < 300,
+            final=True,
+        )
 
     def _shape(self, doing: str, read: Callable[[Any], T], body: Any, *, once: bool = False) -> T:
         try:
@@ -235,13 +250,6 @@ def _items(body: Any) -> list[Any]:
     if not isinstance(body, list):
         raise answers.Misshapen
     return body
-
-
-def _unclear(answer: Answer) -> str:
-    what = "JSON that is not GitLab's" if answer.is_json else "something that is not JSON"
-    if answer.status >= 500:
-        return f"it is not working ({answer.status})"
-    return f"the answer is {answer.status} with {what}: a proxy, a login page or another server answers instead"
 
 
 def _retry_after(answer: Answer) -> float:
