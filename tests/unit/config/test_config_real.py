@@ -6,12 +6,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import render_value
@@ -136,3 +141,68 @@ def test_it_refuses_the_types_that_we_refuse(runner: str, tmp_path: Path, kind: 
         entry = dict(ENTRY) | (given["runners"][0] if given["runners"] else {})
         text = config.merge("", settings=given["settings"], runners=[entry], append_missing=True)
         assert lint(runner, tmp_path / "config.toml", text), f"{key.path} = {render_value(wrong)}"
+
+
+class Running:
+    """gitlab-runner as a process, with what it says."""
+
+    def __init__(self, program: str, config_path: Path, log: Path) -> None:
+        self.log = log
+        command = [program, "run", "-c", str(config_path), "--working-directory", str(config_path.parent)]
+        with log.open("w") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | {"NO_COLOR": "1"})
+
+    def loads(self, count: int, patience: float = 12) -> list[str]:
+        """The max_builds of each configuration loaded so far, once there are ``count`` of them or patience ends."""
+        deadline = time.monotonic() + patience
+        while True:
+            text = re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text())
+            found = re.findall(r"Configuration loaded .*max_builds=(\d+)", text)
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def running(runner: str, tmp_path: Path) -> Iterator[tuple[Running, str]]:
+    entry = ENTRY | {"url": "http://127.0.0.1:9", "executor": "shell"}
+    path = tmp_path / "config.toml"
+    durable.replace(
+        str(path), config.merge("", settings={"concurrent": 2}, runners=[entry], append_missing=True).encode()
+    )
+    started = Running(runner, path, tmp_path / "log")
+    try:
+        assert started.loads(1) == ["2"]
+        yield started, str(path)
+    finally:
+        started.process.terminate()
+        started.process.wait(30)
+
+
+def test_it_starts_and_notices_a_replacement(running: tuple[Running, str]) -> None:
+    """What `needs: poll` says."""
+    process, path = running
+    present = durable.read(path).content or b""
+    durable.replace(path, config.merge(present.decode(), settings={"concurrent": 3}, runners=[]).encode())
+    assert process.loads(2) == ["2", "3"]
+
+
+def test_it_does_not_notice_when_the_clock_is_behind(running: tuple[Running, str]) -> None:
+    """What `needs: sighup` says."""
+    process, path = running
+    present = durable.read(path).content or b""
+    durable.replace(path, config.merge(present.decode(), settings={"concurrent": 3}, runners=[]).encode())
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert process.loads(2, patience=5) == ["2"]
+    process.process.send_signal(signal.SIGHUP)
+    assert process.loads(2) == ["2", "3"]
+
+
+def test_it_makes_the_system_id_that_we_make_from_the_machine_id(
+    running: tuple[Running, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Path(running[1]).with_name(".runner_system_id").read_text()
+    monkeypatch.setattr(_system_id, "SERIALS", ())
+    if not Path(_system_id.MACHINE_ID).exists():
+        pytest.skip("this machine has no machine-id")
+    assert _system_id.find_system_id("/nowhere") == (theirs, False)
