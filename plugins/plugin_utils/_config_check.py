@@ -33,6 +33,15 @@ ARTICLES = {
     "array_of_tables": "a list of dictionaries",
     "any": "a value that TOML can hold",
 }
+TYPES = {
+    dict: "a dictionary",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",  # before int, of which it is one
+    int: "an integer",
+    float: "a floating-point number",
+    type(None): "null",
+}
 MILLISECOND = 1_000_000
 
 
@@ -332,6 +341,7 @@ def _distance(parent: str, path: str) -> int:
 
 
 def _type(value: Any) -> str:
-    names = {dict: "a dictionary", list: "a list", str: "a string", bool: "a boolean", int: "an integer"}
-    names |= {float: "a floating-point number", type(None): "null"}
-    return next((name for kind, name in names.items() if type(value) is kind), type(value).__name__)
+    for kind, name in TYPES.items():
+        if isinstance(value, kind):
+            return name
+    return type(value).__name__

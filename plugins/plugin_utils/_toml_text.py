@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +88,9 @@ def identical(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(identical(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(identical, one, other))
-    return one == other or (one != one and other != other)
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return one == other
 
 
 def render_key(*keys: str) -> str:
