@@ -55,7 +55,6 @@ class GitLab:
         self._transport = transport
         self._sleep = sleep
         self._clock: datetime | None = None
-        self._strangers: set[int] = set()
 
     def clock(self) -> datetime:
         return self._clock or datetime.now(UTC)
@@ -82,14 +81,8 @@ class GitLab:
 
     def runners_with_key(self, place: Place, key: str) -> tuple[Runner, ...]:
         # lists show no notes: https://docs.gitlab.com/api/runners/#list-all-runners
-        found: list[Runner] = []
-        for runner_id in self._ids(place):
-            candidate = self._candidate(runner_id) if runner_id not in self._strangers else None
-            if candidate is None or candidate.key != key:
-                self._strangers.add(runner_id)
-            else:
-                found.append(candidate)
-        return tuple(sorted(found, key=lambda each: each.id))
+        candidates = [self._candidate(runner_id) for runner_id in sorted(self._ids(place))]
+        return tuple(candidate for candidate in candidates if candidate and candidate.key == key)
 
     def managers(self, runner_id: int) -> tuple[Manager, ...]:
         doing = f"read the managers of runner {runner_id}"

@@ -35,7 +35,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
     Action,
     Announce,
-    Confirm,
     Create,
     Delete,
     DeleteByToken,
@@ -135,7 +134,6 @@ class _Execution:
             Update: self.update,
             WriteEntry: self.write_entry,
             RemoveEntries: self.remove_entries,
-            Confirm: self.confirm,
             Settle: self.settle,
         }
 
@@ -157,7 +155,8 @@ class _Execution:
                 self.with_entry(action, action.credential or Credential(1, "rehearsal"))
 
     def write(self, content: str) -> None:
-        self.host = self.file.replace(self.host, content)
+        if content != self.host.content or not self.host.system_id_seeded:
+            self.host = self.file.replace(self.host, content)
 
     def announce(self, action: Announce | None = None) -> None:
         now = self.gitlab.clock()
@@ -223,37 +222,25 @@ class _Execution:
             expires = instant(credential.expires or "") or instant(NEVER)
             values["token_obtained_at"] = self.gitlab.clock().replace(microsecond=0)
             values["token_expires_at"] = expires.replace(microsecond=0) if expires else None
-        content = set_entry(self.host.content, entry.index if entry else None, values)
+        content = set_entry(self.settled(self.host.content), entry.index if entry else None, values)
         return remove_entries(content, [double.index for double in action.doubles]) if action.doubles else content
 
     def remove_entries(self, action: RemoveEntries) -> None:
         self.write(remove_entries(self.host.content, [entry.index for entry in action.entries]))
         self.outcome.runner = self.outcome.working = None
 
-    def confirm(self, action: Confirm) -> None:
-        place, working = self.wanted.place, self.outcome.working
-        for runner in self.gitlab.runners_with_key(place, self.wanted.key) if place and working else ():
-            if working and runner.id == working.id:
-                self.outcome.runner = runner
-            else:
-                self.gitlab.delete(runner.id)
-                self.outcome.actions.append("removed_duplicate")
+    def settle(self, action: Settle) -> None:
+        self.write(self.settled(self.host.content))
 
-    def settle(self, action: Settle | None = None) -> None:
-        now = self.gitlab.clock()
-
-        def done(intent: Intent) -> bool:
-            return intent.key == self.wanted.key and (intent.run == self.run or intent.older_than(LEASE, now))
-
-        content = without_intents(self.host.content, done)
-        if content != self.host.content:
-            self.write(content)
+    def settled(self, content: str) -> str:
+        """Without our own intent (what we asked for is in the file) and those that no run can still be about."""
+        now, key = self.gitlab.clock(), self.wanted.key
+        return without_intents(
+            content, lambda intent: intent.key == key and (intent.run == self.run or intent.older_than(LEASE, now))
+        )
 
     def withdraw(self) -> None:
         """After a clear failure: nothing of ours is under way, so no later run has to look for it."""
-        content = without_intents(
-            self.host.content, lambda intent: (intent.key, intent.run) == (self.wanted.key, self.run)
-        )
-        if content != self.host.content:
-            with suppress(HostFileError):  # the failure that led here is the one to report
-                self.write(content)
+        mine = (self.wanted.key, self.run)
+        with suppress(HostFileError):  # the failure that led here is the one to report
+            self.write(without_intents(self.host.content, lambda intent: (intent.key, intent.run) == mine))

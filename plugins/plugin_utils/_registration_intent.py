@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Intents: a run says in config.toml that it is about to ask GitLab for a runner, before it asks.
+"""Intents: a run says in config.toml that it is about to ask GitLab for a runner or a token, before it asks.
 
 GitLab's creation is not idempotent, and its reply may be lost, come late, or never be read because the play was
-killed. So the run first writes a comment line at the end of the file. That line does three things:
+killed. So the run first writes a comment line at the top of the file, where it belongs to no entry that might be
+removed. That line does three things:
 
 * it proves that the file can be written, before anything is created or a working token is given up;
 * it makes the write of another run that read the file earlier fail (compare-and-swap), so that run looks again;
 * while it stands there, every run looks in GitLab for runners with our key, even when the file's token works. A
   runner that a killed run created, or that GitLab creates long after the client gave up, is found and removed.
 
-A run takes its own intent out when it has looked once more after creating. One that was left behind is taken out by
-the first run that looks after the lease: no request can still be under way by then. All functions are pure.
+A run takes its own intent out when it writes the entry. One that was left behind is taken out by the first run that
+looks after the lease: no request can still be under way by then. All functions are pure.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ plus what the clocks of two operators may differ."""
 RENEW = timedelta(minutes=1)
 """A run does not ask GitLab for a runner on the strength of an intent older than this."""
 
-_LINE = re.compile(r"^# pifleet\.ci: registering (?P<key>.+) since (?P<since>\S+) \((?P<run>[0-9a-f]+)\)\r?\n?", re.M)
+BOM = "\ufeff"
+"""GitLab Runner takes a file that starts with it; it has to stay first."""
+
+_LINE = re.compile(
+    r"^(?P<mark>\ufeff?)# pifleet\.ci: registering (?P<key>.+) since (?P<since>\S+) \((?P<run>[0-9a-f]+)\)\r?\n?",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,18 +57,16 @@ def intents(text: str, key: str) -> tuple[Intent, ...]:
 
 
 def with_intent(text: str, intent: Intent) -> str:
-    """The text with an intent on its last line, which replaces an older one of the same run."""
+    """The text with an intent on its first line, which replaces an older one of the same run."""
     text = without_intents(text, lambda other: (other.key, other.run) == (intent.key, intent.run))
     since = intent.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-    gap = "" if not text or text.endswith("\n") else "\n"
-    return f"{text}{gap}# pifleet.ci: registering {intent.key} since {since} ({intent.run})\n"
+    mark = BOM if text.startswith(BOM) else ""
+    return f"{mark}# pifleet.ci: registering {intent.key} since {since} ({intent.run})\n{text.removeprefix(mark)}"
 
 
 def without_intents(text: str, done: Callable[[Intent], bool]) -> str:
     """The text without the intents that are `done`; otherwise byte for byte the same."""
-    left = _LINE.sub(lambda match: "" if done(_intent(match)) else match[0], text)
-    # an intent that was alone in a new file left its entry a blank line below
-    return left.lstrip("\n") if left != text and left.startswith("\n") and not text.startswith("\n") else left
+    return _LINE.sub(lambda match: match["mark"] if done(_intent(match)) else match[0], text)
 
 
 def _intent(match: re.Match[str]) -> Intent:

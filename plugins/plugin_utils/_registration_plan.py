@@ -121,7 +121,7 @@ class Update:
 
 @dataclass(frozen=True)
 class WriteEntry:
-    """Put name, url, id and token into the entry (None appends one), and take the doubles out.
+    """Put name, url, id and token into the entry (None appends one); take the doubles and settled intents out.
 
     Without a `credential` it is the one that the action before brought.
     """
@@ -137,20 +137,13 @@ class RemoveEntries:
 
 
 @dataclass(frozen=True)
-class Confirm:
-    """Look by key once more after a creation, and delete what another run created meanwhile."""
-
-
-@dataclass(frozen=True)
 class Settle:
     """Take our own intent and those that are overdue out of the file."""
 
     overdue: bool = False
 
 
-Action = (
-    Announce | Delete | DeleteByToken | Create | ResetToken | Update | WriteEntry | RemoveEntries | Confirm | Settle
-)
+Action = Announce | Delete | DeleteByToken | Create | ResetToken | Update | WriteEntry | RemoveEntries | Settle
 
 
 class Refusal(Exception):
@@ -202,7 +195,7 @@ def _adopt(wanted: Wanted, seen: Seen) -> list[Action]:
         ResetToken(kept, adopted=seen.held is not Held.REFUSED),
         WriteEntry(seen.entry, seen.doubles),
         *([Update(kept, changes, adopted=False)] if changes else []),
-        Settle(seen.overdue),
+        *_settle(seen),
     ]
 
 
@@ -214,8 +207,7 @@ def _create(wanted: Wanted, seen: Seen) -> list[Action]:
             "GitLab refuses the token that was given, and there is no working one in the file: it was reset, has "
             "expired, or its runner is deleted. Give a new runner authentication token, or use api_token."
         )
-    confirm: list[Action] = [Confirm()] if wanted.way is Way.API else []
-    return [Announce(), Create(), WriteEntry(seen.entry, seen.doubles), *confirm, Settle(seen.overdue)]
+    return [Announce(), Create(), WriteEntry(seen.entry, seen.doubles), *_settle(seen)]
 
 
 def _remove(wanted: Wanted, seen: Seen) -> list[Action]:

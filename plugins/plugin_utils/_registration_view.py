@@ -91,8 +91,9 @@ def left_behind(wanted: Wanted, seen: Seen) -> list[str]:
 
 def _runner(wanted: Wanted, outcome: Outcome) -> dict[str, Any]:
     runner, working = outcome.runner, outcome.working
-    number = working.id if working else None
-    shown = _shown(runner) or {"id": number, **(first_attributes(wanted) if wanted.way is Way.API else {})}
+    shown = _shown(runner) or {"id": working.id if working else None}
+    if runner is None and wanted.place:
+        shown |= {"runner_type": wanted.place.runner_type, **first_attributes(wanted)}
     return {
         **shown,
         "name": wanted.name,

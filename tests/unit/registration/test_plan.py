@@ -20,7 +20,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
     Action,
     Announce,
-    Confirm,
     Create,
     Delete,
     DeleteByToken,
@@ -153,7 +152,7 @@ def test_the_file_ends_with_one_entry_and_a_working_token() -> None:
 
 def test_the_order_survives_a_kill() -> None:
     """Announced before GitLab is asked; duplicates gone before the file's token works and hides them; cleared last."""
-    rank = {Announce: 0, Delete: 1, Create: 2, ResetToken: 2, WriteEntry: 3, Update: 4, Confirm: 5, Settle: 6}
+    rank = {Announce: 0, Delete: 1, Create: 2, ResetToken: 2, WriteEntry: 3, Update: 4, Settle: 5}
     for _wanted, seen, actions in plans(present=True):
         ranks = [rank[kind] for kind in kinds(actions)]
         if seen.runner is None:
@@ -163,8 +162,7 @@ def test_the_order_survives_a_kill() -> None:
             assert all(kind is Delete for kind in kinds(actions)[:last])
         if {Create, ResetToken} & set(kinds(actions)):
             assert kinds(actions)[0] is Announce
-            assert kinds(actions)[-1] is Settle
-        assert (Confirm in kinds(actions)) <= (Create in kinds(actions))
+        assert (Settle in kinds(actions)) == (seen.announced or seen.overdue)
 
 
 def test_nothing_to_do_means_no_action() -> None:
