@@ -13,8 +13,8 @@ from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_document import Document
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
-    Document,
     Location,
     TomlError,
     identical,
