@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
         if problems:
-            raise AnsibleActionFail("\n".join(problems))
+            raise AnsibleActionFail("\n".join(dict.fromkeys(problems)))
         return {**reply, "changed": False}
 
     def _registration_problems(self, registrations: list[dict[str, Any]], host: str) -> Iterator[str]:
