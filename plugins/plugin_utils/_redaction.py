@@ -142,10 +142,11 @@ def _comment(comment: str, strings: frozenset[str]) -> str:
         name = assigned["name"].strip("\"'").rpartition(".")[2]
         if SECRET_NAME.search(name) or name.casefold() in _secret_names():
             comment = comment[: assigned.start("value")] + MASK + comment[assigned.end("value") :]
-    for secret in strings:
+    comment = _scrubbed(comment)
+    for secret in sorted(strings, key=len, reverse=True):
         if len(secret) > 3:
             comment = comment.replace(secret, MASK)
-    return _scrubbed(comment)
+    return comment
 
 
 def _secret_names() -> set[str]:

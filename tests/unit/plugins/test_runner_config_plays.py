@@ -259,3 +259,14 @@ def test_a_certificate_is_installed_in_one_execution(play: Play) -> None:
     assert recap(install()) == (0, 0)
     assert play.files == {"etc/certs/gitlab.crt": "-----BEGIN CERTIFICATE-----\none\n"}
     assert recap(certificate(play, "two\n")()) == (1, 0)
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.11", "3.12", "3.13"])
+def test_the_module_runs_under_every_python_of_the_pis(play: Play, version: str) -> None:
+    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
+    if not found:
+        pytest.skip(f"Python {version} is not installed")
+    interpreter = ["-e", f"ansible_python_interpreter={found[-1]}"]
+    play.write(CONFIG)
+    assert recap(play.configure(*interpreter)) == (1, 0)
+    assert recap(play.configure(*interpreter)) == (0, 0)
