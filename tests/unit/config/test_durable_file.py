@@ -19,7 +19,8 @@ from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as
 
 WORKER = Path(__file__).with_name("durable_worker.py")
 KILLS = int(os.environ.get("PIFLEET_KILLS", "1000"))
-PYTHONS = [f"3.{minor}" for minor in range(9, 15)]
+PYTHONS = [f"3.{minor}" for minor in range(9, 15)] + ["armhf"]
+ARMHF = Path(__file__).resolve().parents[3] / ".cache" / "armhf" / "usr" / "local" / "bin" / "python"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -332,6 +333,8 @@ def test_no_permission(file: Path) -> None:
 
 
 def _python(version: str) -> str | None:
+    if version == "armhf":  # 32 bits, as the userland of many Pis; made by scripts/armhf_userland.sh
+        return str(ARMHF) if ARMHF.exists() and shutil.which("qemu-arm-static") else None
     versions = Path.home() / ".pyenv" / "versions"
     found = sorted(versions.glob(f"{version}.*/bin/python{version}"))
     return str(found[-1]) if found else shutil.which(f"python{version}")
