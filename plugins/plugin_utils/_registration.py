@@ -60,7 +60,8 @@ class Outcome:
     """What a run has done, or in check mode what it would do.
 
     actions: their names, in order, [] if nothing was to be done. first: the look and the plan the run began with.
-    asked: GitLab may hold a runner that this run asked for and that the file does not have.
+    asked: GitLab may hold a runner that this run asked for and that the file does not have. unsure: it may still make
+    one, for a reply did not come.
     runner and working: the runner and its credential in the end, None where GitLab does not show them or nothing is
     left.
     """
@@ -68,6 +69,7 @@ class Outcome:
     first: tuple[Seen, list[Action]]
     actions: list[str] = field(default_factory=list)
     asked: bool = False
+    unsure: bool = False
     runner: Runner | None = None
     working: Credential | None = None
     verified_at: datetime | None = None
@@ -174,10 +176,11 @@ class _Execution:
             else:
                 self.obtained(self.gitlab.create(wanted.place, attributes))
         except OutcomeUnknown:
+            self.outcome.unsure = True
             found = self.gitlab.runners_with_key(wanted.place, wanted.key) if wanted.place else ()
             if not found:
                 raise
-            self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, only its token got lost
+            self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
         except GitLabError:
             self.outcome.asked = False
             raise
@@ -233,11 +236,17 @@ class _Execution:
         self.write(self.settled(self.host.content))
 
     def settled(self, content: str) -> str:
-        """Without our own intent (what we asked for is in the file) and those that no run can still be about."""
-        now, key = self.gitlab.clock(), self.wanted.key
-        return without_intents(
-            content, lambda intent: intent.key == key and (intent.run == self.run or intent.older_than(LEASE, now))
-        )
+        """Without our own intent (what we asked for is in the file) and those that no run can still be about.
+
+        Where a reply was lost, what a look found may have been another run's: then ours stays for its whole lease.
+        """
+        now = self.gitlab.clock()
+
+        def done(intent: Intent) -> bool:
+            ours = intent.run == self.run and not self.outcome.unsure
+            return intent.key == self.wanted.key and (ours or intent.older_than(LEASE, now))
+
+        return without_intents(content, done)
 
     def withdraw(self) -> None:
         """After a clear failure: nothing of ours is under way, so no later run has to look for it."""

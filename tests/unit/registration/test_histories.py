@@ -88,7 +88,9 @@ class History(RuleBasedStateMachine):
     def run_while_gitlab_is_late(self, pi: int, name: str) -> None:
         self.disturbed(pi, name, Run(), late=True)
 
-    @rule(pi=PI, name=NAME, moment=MOMENT, killed=st.none() | MOMENT, other_killed=st.none() | MOMENT)
+    @rule(
+        pi=PI, name=NAME, moment=MOMENT, killed=st.none() | MOMENT, other_killed=st.none() | MOMENT, late=st.booleans()
+    )
     def two_operators(
         self,
         pi: int,
@@ -96,13 +98,15 @@ class History(RuleBasedStateMachine):
         moment: tuple[int, str],
         killed: tuple[int, str] | None,
         other_killed: tuple[int, str] | None,
+        late: bool,
     ) -> None:
-        """A second operator's run falls into the first; either may be killed."""
+        """A second operator's run falls into the first; either may be killed, and GitLab may be late for the first."""
 
         def second() -> None:
             self.disturbed(pi, name, Run({other_killed: _kill} if other_killed else {}))
 
-        self.disturbed(pi, name, Run({moment: second, **({killed: _kill} if killed and killed != moment else {})}))
+        strikes = {moment: second, **({killed: _kill} if killed and killed != moment else {})}
+        self.disturbed(pi, name, Run(strikes), late=late)
 
     @rule(pi=PI, name=NAME, moment=MOMENT, what=st.sampled_from(["delete", "reset", "edit", "reflash"]))
     def run_while_people_meddle(self, pi: int, name: str, moment: tuple[int, str], what: str) -> None:

@@ -183,3 +183,14 @@ def test_a_refused_creation_leaves_no_trace(world: World, pi: Pi) -> None:
     with pytest.raises(GitLabError, match="lacks the scope create_runner"):
         world.register(pi)
     assert (pi.content or "").strip() == ""
+
+
+def test_a_late_creation_is_not_mistaken_for_a_second_operators(world: World, pi: Pi) -> None:
+    """Our creation is late; what a look finds instead is another operator's. Our intent has to stay."""
+    moments = {(2, "after"): lambda: world.register(pi) and None}
+    world.register(pi, run=Run(moments), late=True)
+    assert len(world.with_key(KEY)) == 1
+    world.arrive()
+    assert len(world.with_key(KEY)) == 2
+    assert "removed_duplicate" in world.register(pi).actions
+    Ended(world, pi).check()
