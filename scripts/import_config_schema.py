@@ -41,6 +41,14 @@ KEPT = {
     "no_effect": "no_effect",
 }
 
+# Seen with `gitlab-runner lint` 19.3.0 and in no tag: without these in the right form the whole file fails to load.
+FORMATS = {
+    "runners.machine.autoscaling.Periods": "periods",
+    "runners.machine.autoscaling.Timezone": "timezone",
+    "runners.monitoring.job_queuing_durations.periods": "periods",
+    "runners.monitoring.job_queuing_durations.timezone": "timezone",
+}
+
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
     """One key of the description, reduced to what the collection uses."""
@@ -52,6 +60,8 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
         kept["any_case"] = True
     if "must contain %s" in note:
         kept["contains"] = "%s"
+    if entry["path"] in FORMATS:
+        kept["format"] = FORMATS[entry["path"]]
     if entry.get("default_known") and entry.get("default") is not None:
         kept["default"] = entry["default"]
     return kept

@@ -29,7 +29,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redacted_diff
 
 ARGUMENTS: dict[str, Any] = {
-    "path": {"type": "path", "default": "/etc/gitlab-runner/config.toml"},
+    "path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
     "global": {"type": "dict", "default": {}},
     "runners": {"type": "list", "elements": "dict", "default": []},
     "purge": {"type": "bool", "default": False},

@@ -23,7 +23,7 @@ options:
   path:
     description:
       - Absolute path of C(config.toml) on the host.
-    type: path
+    type: str
     default: /etc/gitlab-runner/config.toml
   global:
     description:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -245,6 +246,7 @@ class _Check:
         items = value if isinstance(value, list) else [value]
         for item in items:
             self.one_of(key, item, shown)
+            self.form(key, item, shown)
             if key.contains and isinstance(item, str) and key.contains not in item:
                 self.problem(shown, f"must contain {key.contains}")
         if key.min is not None and _below(key, value):
@@ -263,6 +265,15 @@ class _Check:
         self.unknown(
             shown, f"is {item!r}; GitLab Runner {self.schema.release} knows {', '.join(filter(None, allowed))}"
         )
+
+    def form(self, key: Key, item: Any, shown: str) -> None:
+        """A time zone or a period that GitLab Runner cannot read makes it reject the whole file."""
+        if not isinstance(item, str):
+            return
+        if key.format == "timezone" and not _is_timezone(item):
+            self.problem(shown, f"is {item!r}, which is no time zone; they are written like Europe/Berlin")
+        if key.format == "periods" and not item.startswith("@") and len(item.split()) < 5:
+            self.problem(shown, f"has the period {item!r} with fewer than 5 fields")
 
     def names(self, key: Key, value: Mapping[str, Any], shown: str) -> None:
         present = {name: item for name, item in value.items() if item is not None}
@@ -311,6 +322,11 @@ def _date_and_time(value: Any) -> datetime.datetime | None:
         except ValueError:
             return None
     return value if isinstance(value, datetime.datetime) and value.tzinfo else None
+
+
+def _is_timezone(name: str) -> bool:
+    known = zoneinfo.available_timezones()
+    return name in ("", "Local") or name in known or not known  # a control node may have no list of time zones
 
 
 def _encodable(value: str) -> bool:

@@ -37,6 +37,8 @@ STRINGS = (
 def sample(key: Key, rng: Random) -> Any:
     """A value of the right type within the limits of ``key``."""
     kind = key.type
+    if key.format:
+        return "Europe/Berlin" if key.format == "timezone" else ["* * 9-17 * * mon-fri *", "@hourly"]
     if key.secret or (key.free_form and kind == "string"):
         return secret(rng)
     if kind == "string":

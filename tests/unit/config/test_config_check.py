@@ -133,6 +133,17 @@ def test_conversions_reach_into_entries() -> None:
         ({"labels": {"a": "x"}}, {}, "labels.a is a name that does not match ^[a-zA-Z0-9_][a-zA-Z0-9._-]{2,64}$."),
         ({"labels": {"abc": "x y"}}, {}, "labels.abc has a value that does not match ^[a-zA-Z0-9._-]{1,256}$."),
         ({"concurrent": 1, "Concurrent": 2}, {}, "Concurrent is given twice, in different spelling."),
+        (
+            {},
+            {"machine": {"autoscaling": [{"Timezone": "berlin"}]}},
+            "runners[one].machine.autoscaling[0].Timezone is 'berlin', which is no time zone; "
+            "they are written like Europe/Berlin.",
+        ),
+        (
+            {},
+            {"monitoring": {"job_queuing_durations": [{"periods": ["* * *", "@daily"]}]}},
+            "runners[one].monitoring.job_queuing_durations[0].periods has the period '* * *' with fewer than 5 fields.",
+        ),
         ({"runners": []}, {}, "runners has a place of its own, the option runners."),
     ],
 )
