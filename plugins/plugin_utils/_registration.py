@@ -90,10 +90,12 @@ def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, ch
             if outcome is None:
                 outcome = Outcome(first=(seen, actions))
             outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
+            execution = _Execution(wanted, file, gitlab, run, host, outcome)
+            execution.rehearse(actions)
             if check:
                 outcome.actions = [name for action in actions for name in names(action, wanted.present)]
                 return outcome
-            _Execution(wanted, file, gitlab, run, host, outcome).do(actions)
+            execution.do(actions)
         except (HostFileConflict, Vanished):
             continue  # somebody else was quicker
         return outcome
@@ -140,7 +142,6 @@ class _Execution:
         }
 
     def do(self, actions: list[Action]) -> None:
-        self.rehearse(actions)
         try:
             for action in actions:
                 self.handlers[type(action)](action)
@@ -169,6 +170,7 @@ class _Execution:
     def create(self, action: Create) -> None:
         wanted = self.wanted
         attributes = first_attributes(wanted)
+        asked_before = self.outcome.asked
         self.outcome.asked = True  # from here on our intent stays in the file until a look has settled the matter
         try:
             if wanted.place is None:
@@ -182,7 +184,7 @@ class _Execution:
                 raise
             self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
         except GitLabError:
-            self.outcome.asked = False
+            self.outcome.asked = asked_before
             raise
 
     def reset_token(self, action: ResetToken) -> None:
