@@ -57,8 +57,10 @@ class ActionModule(ActionBase):
             return result | self._configure(arguments, wanted, task_vars or {})
         except SchemaError as error:
             raise AnsibleActionFail("Settings for config.toml are wrong:\n" + str(error)) from error
-        except (ConfigTomlError, HostFileError) as error:
+        except ConfigTomlError as error:
             raise AnsibleActionFail(f"{arguments['path']}: {error}") from error
+        except HostFileError as error:  # names the path itself
+            raise AnsibleActionFail(str(error)) from error
 
     def _configure(self, arguments: dict[str, Any], wanted: Checked, task_vars: dict[str, Any]) -> dict[str, Any]:
         for _attempt in range(ATTEMPTS - 1):
@@ -106,8 +108,6 @@ class ActionModule(ActionBase):
             )
         except ConfigTomlError as error:
             if seen.backups and (is_broken(seen) or isinstance(error, MissingEntryError)):
-                hint = (
-                    f"{len(seen.backups)} former contents are kept beside it; recover: true takes the newest whole one"
-                )
-                raise type(error)(f"{error} ({hint})") from error
+                hint = "former contents are kept beside it; recover: true takes the newest whole one"
+                raise type(error)(f"{error} ({len(seen.backups)} {hint})") from error
             raise
