@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,8 @@ class Lab:
             ["ansible-playbook", playbook, *inventories, *arguments],
             cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={
-                **os.environ,
+                **_without_ansible(os.environ),
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "callback"),
                 "ANSIBLE_CALLBACKS_ENABLED": "module_executions",
                 "PIFLEET_MODULE_EXECUTIONS": str(record),
@@ -144,3 +146,8 @@ class Lab:
         code = process.wait()
         executions = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
         return Play(code, "".join(lines), executions)
+
+
+def _without_ansible(environment: Mapping[str, str]) -> dict[str, str]:
+    # Molecule, for one, asks for colours.
+    return {name: value for name, value in environment.items() if not name.startswith("ANSIBLE_")}

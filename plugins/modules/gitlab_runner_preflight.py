@@ -37,7 +37,6 @@ options:
     default: fail
 requirements:
   - python-gitlab on the control node
-  - tomlkit on the control node
 seealso:
   - module: pifleet.ci.gitlab_runner_register
   - module: pifleet.ci.runner_config
