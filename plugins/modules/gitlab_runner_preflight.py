@@ -10,14 +10,14 @@ version_added: 1.0.0
 author:
   - The pifleet.ci authors (@pifleet)
 description:
-  - Checks on the control node what P(pifleet.ci.gitlab_runner_register#module) and P(pifleet.ci.runner_config#module) are
-    going to be asked, with their own checks.
+  - Checks on the control node what P(pifleet.ci.gitlab_runner_register#module) and P(pifleet.ci.runner_config#module)
+    are going to be asked, with their own checks.
   - A play that runs it first fails before it has touched a host or GitLab, and names all problems at once.
   - Nothing is executed on the host, and no request is sent.
 options:
   registrations:
     description:
-      - What P(pifleet.ci.gitlab_runner_register#module) is going to be asked, a dictionary of its options for each runner.
+      - What P(pifleet.ci.gitlab_runner_register#module) is going to be asked, its options for each runner.
     type: list
     elements: dict
     default: []

@@ -39,9 +39,11 @@ def wait(
 ) -> list[dict[str, Any]]:
     """Wait until GitLab has heard from this machine for each of the runners, as gitlab_runner_register returns them.
 
+    A contact that GitLab knows of already does not count: it may be that of a process which was replaced since.
     Outages in between are waited out. Raises NotHeard after so many seconds, and Refused.
     """
     deadline = now() + seconds
+    known: dict[int, datetime | None] = {}
     heard: dict[int, Manager] = {}
     trouble = ""
     while True:
@@ -49,14 +51,16 @@ def wait(
             if runner["id"] in heard:
                 continue
             try:
-                manager = _contact(gitlab, runner, system_id)
+                manager = _manager(gitlab, runner, system_id)
                 trouble = ""
             except Refused:
                 raise
             except GitLabError as error:
                 trouble = f" {error}"
                 break
-            if manager:
+            contact = instant(manager.contacted_at) if manager else None
+            since = known.setdefault(runner["id"], max(filter(None, (contact, _own_heartbeat(runner))), default=None))
+            if manager and contact and (since is None or contact > since):
                 heard[runner["id"]] = manager
         silent = [runner for runner in runners if runner["id"] not in heard]
         if not silent:
@@ -70,13 +74,13 @@ def wait(
         sleep(POLL_SECONDS)
 
 
-def _contact(gitlab: GitLabPort, runner: Mapping[str, Any], system_id: str) -> Manager | None:
+def _manager(gitlab: GitLabPort, runner: Mapping[str, Any], system_id: str) -> Manager | None:
+    return next((manager for manager in gitlab.managers(runner["id"]) if manager.system_id == system_id), None)
+
+
+def _own_heartbeat(runner: Mapping[str, Any]) -> datetime | None:
     verified = _time(runner, "verified_at")
-    for manager in gitlab.managers(runner["id"]):
-        contacted = instant(manager.contacted_at)
-        if manager.system_id == system_id and contacted and (not verified or contacted > verified + OWN_HEARTBEAT):
-            return manager
-    return None
+    return verified + OWN_HEARTBEAT if verified else None
 
 
 def _shown(runner: Mapping[str, Any], manager: Manager) -> dict[str, Any]:

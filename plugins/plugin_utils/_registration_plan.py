@@ -37,6 +37,10 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     instant,
 )
 
+NAMELESS = "<legacy>"
+"""The system id that GitLab notes for a request without one, such as the reset with which a runner process rotates its
+token: no machine."""
+
 
 class Held(Enum):
     """What the token in the file's entry of the wanted name is worth."""
@@ -253,7 +257,7 @@ def _refuse_what_others_run(wanted: Wanted, seen: Seen, runners: tuple[Runner, .
         return
     for runner in runners:
         for manager in runner.managers or ():
-            if manager.online and manager.system_id != seen.system_id:
+            if manager.online and manager.system_id not in (seen.system_id, NAMELESS):
                 raise Refusal(
                     f"Runner {runner.id} ({wanted.key}) is run by another machine, system id {manager.system_id}"
                     f"{_address(manager)}, last heard of at {manager.contacted_at}; this host is {seen.system_id}. If "

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOKS = os.environ.get("PIFLEET_ANSIBLE_PLAYBOOKS", str(Path(sys.executable).with_name("ansible-playbook"))).split(
     ":"

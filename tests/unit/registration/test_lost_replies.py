@@ -14,6 +14,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostF
 from fake_gitlab import Fault
 from registration_world import Killed, Pi, Run, World
 
+pytestmark = pytest.mark.slow
+
 KEY = "default/pi-01/docker"
 
 Start = Callable[[World, Pi], None]

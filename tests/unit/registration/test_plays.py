@@ -17,6 +17,8 @@ from fake_gitlab import Fault
 from registration_play import PLAYBOOKS, Play, actions, recap, sentence
 from registration_world import World
 
+pytestmark = pytest.mark.slow
+
 KEY = "default/pi-01/docker"
 
 

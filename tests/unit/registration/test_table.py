@@ -89,6 +89,11 @@ def another_machine_runs_it(world: World, pi: Pi) -> None:
     world.heartbeat(1, OTHER)
 
 
+def rotated_by_the_process_before_the_card_died(world: World, pi: Pi) -> None:
+    make(world)
+    world.heartbeat(1, "<legacy>")
+
+
 def duplicates_and_no_token(world: World, pi: Pi) -> None:
     make(world)
     make(world)
@@ -197,6 +202,7 @@ CASES = [
     Case("token expired", expired, RESET, [1]),
     Case("runner deleted", deleted, CREATED, [2]),
     Case("new card, this machine's runner", new_card, ADOPTED, [1]),
+    Case("new card, its process had rotated the token", rotated_by_the_process_before_the_card_died, ADOPTED, [1]),
     Case("new card, other machine long silent", new_card_long_after, ADOPTED, [1]),
     Case("new card, takeover of another machine's", another_machine_runs_it, ADOPTED, [1], {"takeover": True}),
     Case("nothing anywhere", nothing, CREATED, [1]),

@@ -57,6 +57,15 @@ def test_another_machine_does_not_count(fleet: Fleet) -> None:
         fleet.wait()
 
 
+def test_a_process_that_was_replaced_meanwhile_does_not_count(fleet: Fleet) -> None:
+    fleet.world.gitlab.clock.advance(20)
+    fleet.world.heartbeat(1, fleet.pi.system_id)
+    with pytest.raises(NotHeard):
+        fleet.wait()
+    fleet.during[fleet.seconds + 9] = lambda: fleet.world.heartbeat(1, fleet.pi.system_id)
+    assert fleet.wait()
+
+
 def test_our_own_heartbeat_does_not_count(fleet: Fleet) -> None:
     outcome = fleet.world.register(fleet.pi)
     fleet.runner = result(wanted_runner(fleet.world.options(), "pi-01"), outcome)["runner"]

@@ -7,10 +7,13 @@ import signal
 import stat
 from datetime import timedelta
 
+import pytest
 from fake_gitlab import FakeGitLab, Fault
 from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import Runner
 from standin_pi import Pi, eventually
+
+pytestmark = pytest.mark.slow
 
 
 def _requests(gitlab: FakeGitLab) -> list[int | None]:
