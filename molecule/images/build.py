@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab.host import ROOT, LabError, docker, say
+from lab.host import RECIPE_LABEL, ROOT, LabError, docker, say
 
 from .base import base_image
 
 _FOLDER = Path(__file__).parent
 _STANDIN = ROOT / "tests" / "runner_standin"
 _KEY_TABLE = ROOT / "plugins" / "plugin_utils" / "_config_schema.json"
-_LABEL = "ci.pifleet.recipe"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 
@@ -87,9 +86,9 @@ def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[s
         for target, source in files.items():
             _copy(source, context / "root" / target)
         recipe = _digest(context, base)
-        if docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{_LABEL}"}}}}', tag, check=False) != recipe:
+        if docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}', tag, check=False) != recipe:
             say(f"building {tag}")
-            docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", "--label", f"{_LABEL}={recipe}", folder)
+            docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", "--label", f"{RECIPE_LABEL}={recipe}", folder)
     return tag
 
 

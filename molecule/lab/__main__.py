@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from .demo import demo
-from .host import LABEL, STATE, LabError, docker, engine_answers, ensure_engine, run, say, stop_engine
+from .host import LABEL, RECIPE_LABEL, STATE, LabError, docker, engine_answers, ensure_engine, run, say, stop_engine
 from .images import lab_images
 from .inventory import write_inventory
 from .pi_image import pi_image
@@ -70,9 +70,11 @@ def clean() -> None:
     for folder in sorted(path for path in STATE.glob("*") if path.is_dir()):
         down(folder.name)
     if engine_answers():
-        images = docker("images", "-q", "--filter", "reference=pifleet/*").split()
-        if images:
-            docker("rmi", "-f", *sorted(set(images)))
+        # Children before their base; rebuilt images lose their name but keep the label of their recipe.
+        for selection in (["--filter", f"label={RECIPE_LABEL}"], ["--filter", "reference=pifleet/*"]):
+            images = docker("images", "-q", *selection).split()
+            if images:
+                docker("rmi", "-f", *sorted(set(images)))
     stop_engine()
     shutil.rmtree(STATE, ignore_errors=True)
 

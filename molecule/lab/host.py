@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "images"
 STATE = ROOT / ".lab"
 LABEL = "ci.pifleet.lab"
+RECIPE_LABEL = "ci.pifleet.recipe"
+"""What an image was made from; images that a rebuild left without a name still have it."""
 _ENGINE_PID = STATE / "dockerd.pid"
 
 
