@@ -86,9 +86,11 @@ def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[s
         for target, source in files.items():
             _copy(source, context / "root" / target)
         recipe = _digest(context, base)
-        if docker("image", "inspect", "-f", f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}', tag, check=False) != recipe:
+        label = f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
+        if docker("image", "inspect", "-f", label, tag, check=False) != recipe:
             say(f"building {tag}")
-            docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", "--label", f"{RECIPE_LABEL}={recipe}", folder)
+            labelled = ["--label", f"{RECIPE_LABEL}={recipe}"]
+            docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", *labelled, folder)
     return tag
 
 
