@@ -125,6 +125,17 @@ def test_a_wrong_become_password(lab: Lab, tmp_path: Path) -> None:
     assert play.recap["pi-03"]["failed"] == 0
 
 
+def test_a_runner_that_does_not_come_up(lab: Lab, pis: dict[str, Host]) -> None:
+    # An image in which no GitLab Runner is: its container starts and ends, again and again.
+    image = lab.variables["lab_job_image"]
+    name = "pi-02"
+    play = lab.play("--limit", name, "-e", f"gitlab_runner_image={image}", "-e", "_gitlab_runner_wait_timeout=9")
+    message = said(play, name)
+    assert "GitLab has not heard from runner" in message
+    assert image in message or "gitlab-runner" in message, "what Docker knows about the container"
+    assert lab.play("--limit", name).recap[name]["changed"] == 1, "and the right image heals it"
+
+
 @contextmanager
 def full_disk(pi: Host, *, keep: bool) -> Iterator[None]:
     """Put a full file system of a few kilobytes over the configuration directory, with its files or empty."""
