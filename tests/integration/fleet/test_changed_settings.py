@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changed settings reach the running process, with a restart only where it needs one, and running jobs go on."""
+"""Changes reach the running process, with a restart only where it needs one, and running jobs go on."""
 
 from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_gitlab import tls
 from lab.fleet import GitLab, Lab
 from testinfra.host import Host
 
@@ -55,3 +57,42 @@ def test_a_running_job_survives(
     assert lab.play("-e", json.dumps({"gitlab_runner_global": back})).code == 0
     again = lab.play()
     assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)
+
+
+def loaded(pi: Host) -> int:
+    """How often GitLab Runner on the Pi says that it has loaded its configuration."""
+    log = pi.check_output("docker logs $(docker ps -q --filter name=gitlab-runner) 2>&1")
+    return log.count("Configuration loaded")
+
+
+def test_a_process_that_cannot_notice_is_told(lab: Lab, pis: dict[str, Host]) -> None:
+    # As on a Pi whose clock was ahead when the file was written last: what is written now looks older.
+    before, count = started(pis[PI]), loaded(pis[PI])
+    pis[PI].check_output("touch -d '+2 hours' /etc/gitlab-runner/config.toml")
+    while loaded(pis[PI]) == count:
+        time.sleep(0.5)
+    count = loaded(pis[PI])
+    assert lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": {**SETTINGS, "concurrent": 3}})).code == 0
+    assert loaded(pis[PI]) > count
+    assert started(pis[PI]) == before
+    assert lab.play("--limit", PI).code == 0
+
+
+def test_a_corrected_ca_ends_the_rest_after_three_failures(
+    lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
+) -> None:
+    before = started(pis[PI])
+    tls.make(tmp_path, ["gitlab.elsewhere"])
+    wrong = (tmp_path / "ca.crt").read_text()
+    pis[PI].check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo %s > $file; done", wrong)
+    log = "docker logs --since 1m $(docker ps -q --filter name=gitlab-runner) 2>&1"
+    for _ in range(60):
+        if "unhealthy" in pis[PI].check_output(log):
+            break
+        time.sleep(1)
+    else:
+        pytest.fail("the runner does not mind a wrong CA")
+    play = lab.play("--limit", PI)
+    assert play.code == 0, play.output
+    assert (play.recap[PI]["changed"] > 0, started(pis[PI])) == (True, before)
+    assert gitlab.finished_job(script=["true"], tag_list=[PI, "docker"])["status"] == "success"
