@@ -45,6 +45,7 @@ KEPT = {
 FORMATS = {
     "runners.machine.autoscaling.Periods": "periods",
     "runners.machine.autoscaling.Timezone": "timezone",
+    "runners.monitoring.job_queuing_durations.jobs_running_for_project": "regexp",
     "runners.monitoring.job_queuing_durations.periods": "periods",
     "runners.monitoring.job_queuing_durations.timezone": "timezone",
 }

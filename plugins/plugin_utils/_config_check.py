@@ -267,13 +267,15 @@ class _Check:
         )
 
     def form(self, key: Key, item: Any, shown: str) -> None:
-        """A time zone or a period that GitLab Runner cannot read makes it reject the whole file."""
+        """A time zone, a period or an expression that GitLab Runner cannot read makes it reject the whole file."""
         if not isinstance(item, str):
             return
         if key.format == "timezone" and not _is_timezone(item):
             self.problem(shown, f"is {item!r}, which is no time zone; they are written like Europe/Berlin")
         if key.format == "periods" and not item.startswith("@") and len(item.split()) < 5:
             self.problem(shown, f"has the period {item!r} with fewer than 5 fields")
+        if key.format == "regexp" and (fault := _regexp_fault(item)):
+            self.problem(shown, f"is {item!r}, which is no regular expression: {fault}")
 
     def names(self, key: Key, value: Mapping[str, Any], shown: str) -> None:
         present = {name: item for name, item in value.items() if item is not None}
@@ -286,6 +288,15 @@ class _Check:
                 self.problem(f"{shown}.{name}", f"is a name that does not match {key.key_pattern}")
             if key.value_pattern and isinstance(item, str) and not re.search(key.value_pattern, item):
                 self.problem(f"{shown}.{name}", f"has a value that does not match {key.value_pattern}")
+
+
+def _regexp_fault(expression: str) -> str:
+    """What is wrong with the expression, "" if nothing. Go knows escapes and groups of its own, which may be right."""
+    try:
+        re.compile(expression)
+    except re.error as error:
+        return "" if error.msg.startswith(("bad escape", "unknown extension")) else error.msg
+    return ""
 
 
 def _converted(kind: str, value: Any) -> Any:

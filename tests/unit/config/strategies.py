@@ -15,6 +15,11 @@ from hypothesis import strategies as st
 SCHEMA = schema()
 LEAVES = [key for key in SCHEMA.keys.values() if not key.is_table]
 CONNECTION = ("url", "id", "token", "token_obtained_at", "token_expires_at")
+FORMATS: dict[str, Any] = {
+    "timezone": "Europe/Berlin",
+    "periods": ["* * 9-17 * * mon-fri *", "@hourly"],
+    "regexp": r"^pis/[a-z]+\pL*$",
+}
 STRINGS = (
     "plain",
     "with space",
@@ -38,7 +43,7 @@ def sample(key: Key, rng: Random) -> Any:
     """A value of the right type within the limits of ``key``."""
     kind = key.type
     if key.format:
-        return "Europe/Berlin" if key.format == "timezone" else ["* * 9-17 * * mon-fri *", "@hourly"]
+        return FORMATS[key.format]
     if key.secret or (key.free_form and kind == "string"):
         return secret(rng)
     if kind == "string":

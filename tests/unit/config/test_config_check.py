@@ -144,6 +144,12 @@ def test_conversions_reach_into_entries() -> None:
             {"monitoring": {"job_queuing_durations": [{"periods": ["* * *", "@daily"]}]}},
             "runners[one].monitoring.job_queuing_durations[0].periods has the period '* * *' with fewer than 5 fields.",
         ),
+        (
+            {},
+            {"monitoring": {"job_queuing_durations": [{"jobs_running_for_project": "pis/[a-z"}]}},
+            "runners[one].monitoring.job_queuing_durations[0].jobs_running_for_project is 'pis/[a-z', which is no "
+            "regular expression: unterminated character set.",
+        ),
         ({"runners": []}, {}, "runners has a place of its own, the option runners."),
     ],
 )
