@@ -94,6 +94,18 @@ def test_gitlab_is_unreachable(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -
         assert "https://127.0.0.1:1" in said(play, name)
 
 
+def test_two_pis_from_one_card(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    own = pis["pi-03"].check_output("cat /etc/machine-id")
+    pis["pi-03"].check_output("echo %s > /etc/machine-id", pis["pi-02"].check_output("cat /etc/machine-id"))
+    try:
+        with untouched(gitlab, pis):
+            play = lab.play()
+    finally:
+        pis["pi-03"].check_output("echo %s > /etc/machine-id", own)
+    for name in ("pi-02", "pi-03"):
+        assert "pi-02 and pi-03 have the same machine-id" in said(play, name)
+
+
 def test_an_unreachable_pi_does_not_stop_the_others(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "moved.ini").write_text("[pis]\npi-02 ansible_port=1\n")
     play = lab.play("-i", str(tmp_path / "moved.ini"))
