@@ -94,6 +94,13 @@ def test_gitlab_is_unreachable(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -
         assert "https://127.0.0.1:1" in said(play, name)
 
 
+def test_no_image_for_a_32_bit_system(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    with untouched(gitlab, pis):
+        play = lab.play("--limit", "pi-03", "-e", "gitlab_runner_image=")
+    message = said(play, "pi-03")
+    assert not [word for word in ("pi-03", "armhf", "64-bit", "gitlab_runner_image") if word not in message], message
+
+
 def test_two_pis_from_one_card(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     own = pis["pi-03"].check_output("cat /etc/machine-id")
     pis["pi-03"].check_output("echo %s > /etc/machine-id", pis["pi-02"].check_output("cat /etc/machine-id"))
