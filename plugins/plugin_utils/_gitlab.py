@@ -5,7 +5,7 @@ Clear is only JSON of the expected shape with GitLab's own words. A proxy's 403,
 portal's 200 are read as outages, never as "this runner is gone" or "this token is refused".
 
 What may be repeated is repeated a few times. Creating and resetting may not: after a reply that did not come they
-raise OutcomeUnknown, and the caller looks before it asks again.
+raise OutcomeUnknown, after a 429 Postponed, and the caller looks before it asks again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils import _gitlab_answers 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
     GitLabError,
     OutcomeUnknown,
+    Postponed,
     Refused,
     Vanished,
     explain,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Answer, Transport, Unreached
+from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import TOKEN
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Credential, Manager, Place, Runner
 
 ATTEMPTS = 3
@@ -40,11 +42,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Trouble:
-    """No clear answer. perhaps_done: the request may have been carried out. final: asking again would not help."""
+    """No clear answer. perhaps_done: the request may have been carried out. final: asking again would not help.
+
+    busy: GitLab has too many requests, and asks to wait for `pause` seconds.
+    """
 
     what: str
     perhaps_done: bool
     final: bool = False
+    busy: bool = False
     pause: float = 0.0
 
 
@@ -177,9 +183,9 @@ class GitLab:
         query: Mapping[str, Any] | None = None,
         success: tuple[int, ...] = (200,),
     ) -> Answer:
-        """Ask until the answer is clear, a few times at most; `once`: no second time if the first may have been done.
+        """Ask until the answer is clear, a few times at most; `once`: no second time if GitLab had the first.
 
-        need: see explain(). Raises Refused for GitLab's own no, OutcomeUnknown, and GitLabError for the rest.
+        need: see explain(). Raises Refused for GitLab's no, with `once` OutcomeUnknown or Postponed, and GitLabError.
         """
         attempt, waited = 0, 0.0
         while True:
@@ -202,6 +208,8 @@ class GitLab:
             if got.final or attempt == ATTEMPTS:
                 raise GitLabError(self._sentence(doing, f"{got.what}. Run again when that is put right."))
             self._sleep(pause)
+            if once and got.busy:
+                raise Postponed(self._sentence(doing, f"{got.what}. Run again in a while."))
 
     def _try(self, method: str, path: str, success: tuple[int, ...], **request: Any) -> Answer | _Trouble:
         """One request: an answer that is clearly GitLab's own, be it yes or no, or what was wrong."""
@@ -212,7 +220,8 @@ class GitLab:
         if answer.status in success and (answer.is_json or answer.status == 204):
             return answer
         if answer.status == 429:
-            return _Trouble("it has too many requests (429)", perhaps_done=False, pause=_retry_after(answer))
+            pause = _retry_after(answer)
+            return _Trouble("it has too many requests (429)", perhaps_done=False, busy=True, pause=pause)
         if answer.status >= 500:
             return _Trouble(f"it is not working ({answer.status})", perhaps_done=True)
         if answer.status >= 400 and answers.words_of(answer.body):
@@ -235,8 +244,10 @@ class GitLab:
         return f"Could not {doing} at {self._transport.url}: {why}"
 
     def _scrub(self, text: str, body: Mapping[str, Any] | None) -> str:
-        secret = str((body or {}).get("token") or "")
-        return text.replace(secret, "(token)") if secret else text
+        """Without the tokens that were sent and any other: what refuses may quote all it knows."""
+        for secret in (self._transport.api_token, (body or {}).get("token")):
+            text = text.replace(secret, "(token)") if secret else text
+        return TOKEN.sub("(token)", text)
 
 
 def _items(body: Any) -> list[Any]:

@@ -12,6 +12,10 @@ class OutcomeUnknown(GitLabError):
     """The request may have been carried out nevertheless."""
 
 
+class Postponed(GitLabError):
+    """GitLab had too many requests (429), and the wait that it asked for is over. Look before asking again."""
+
+
 class Refused(GitLabError):
     """GitLab itself answered, with a status that means no: `status` and its own words."""
 

@@ -13,7 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import remove_entries, set_entry
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown, Vanished
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+    GitLabError,
+    OutcomeUnknown,
+    Postponed,
+    Vanished,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
     LEASE,
@@ -49,6 +54,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan impo
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import FilePort, GitLabPort
 
 TRIES = 5
+CONTENDED = "File and runner were changed by others during each of several attempts; is another play running?"
 
 
 class Contended(Exception):
@@ -82,6 +88,7 @@ def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, ch
     Contended, each with one sentence, and always so that another run ends in one runner.
     """
     outcome: Outcome | None = None
+    trouble: Exception = Contended(CONTENDED)
     for _attempt in range(TRIES):
         host = file.read()
         try:
@@ -96,10 +103,15 @@ def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, ch
                 outcome.actions = [name for action in actions for name in names(action, wanted.present)]
                 return outcome
             execution.do(actions)
-        except (HostFileConflict, Vanished):
-            continue  # somebody else was quicker
-        return outcome
-    raise Contended("File and runner were changed by others during each of several attempts; is another play running?")
+        except (HostFileConflict, Vanished):  # somebody else was quicker
+            trouble = Contended(CONTENDED)
+        except Postponed as error:
+            if wanted.place is None:
+                raise  # no look would show whether it was done nevertheless
+            trouble = error
+        else:
+            return outcome
+    raise trouble
 
 
 def names(action: Action, present: bool = True) -> Iterable[str]:
@@ -146,6 +158,8 @@ class _Execution:
             for action in actions:
                 self.handlers[type(action)](action)
                 self.outcome.actions += names(action, self.wanted.present)
+        except Postponed:
+            raise  # the next attempt goes on with our intent
         except GitLabError:
             if not self.outcome.asked:
                 self.withdraw()
@@ -183,6 +197,8 @@ class _Execution:
             if not found:
                 raise
             self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
+        except Postponed:
+            raise
         except GitLabError:
             self.outcome.asked = asked_before
             raise

@@ -24,8 +24,8 @@ from datetime import datetime, timedelta
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import instant
 
 LEASE = timedelta(minutes=5)
-"""How long after its intent a creation may still happen: RENEW, what a rate limit may make a run wait (75 s), GitLab's
-own limit of a minute for a request, and a minute for what else is slow. The clock is GitLab's, the same for all."""
+"""How long after its intent a creation may still happen: RENEW, GitLab's own limit of a minute for a request, and three
+minutes for what else is slow. The clock is GitLab's, the same for all."""
 
 RENEW = timedelta(minutes=1)
 """A run does not ask GitLab for a runner on the strength of an intent older than this."""

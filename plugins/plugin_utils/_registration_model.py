@@ -18,6 +18,9 @@ KEY_MARK = "pifleet.ci: "
 
 NOTE_LIMIT = DESCRIPTION_LIMIT = 1024
 
+READY_MADE = "glrt-"
+"""What tells a runner authentication token from one that a registration token brought (glrtr-, or no prefix)."""
+
 NEVER = "0001-01-01T00:00:00Z"
 """What GitLab Runner writes for a token that does not expire."""
 
@@ -77,6 +80,14 @@ class Entry:
     url: str
     id: int
     token: str = field(repr=False)
+
+    @property
+    def ready_made(self) -> bool:
+        """Whether the token's runner was made with an API token or in the web page, not with a registration token.
+
+        https://docs.gitlab.com/security/tokens/#token-prefixes; an instance may put a prefix of its own in front.
+        """
+        return READY_MADE in self.token
 
     @classmethod
     def of(cls, index: int, table: Mapping[str, Any]) -> Entry:

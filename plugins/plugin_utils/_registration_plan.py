@@ -222,7 +222,7 @@ def _remove(wanted: Wanted, seen: Seen) -> list[Action]:
         actions += [Delete(runner) for runner in ours]
     elif seen.held is Held.OURS and seen.entry:
         # a ready-made token may be shared by many machines: only our share in the runner goes
-        actions.append(DeleteByToken(seen.entry, whole=wanted.way is Way.REGISTRATION))
+        actions.append(DeleteByToken(seen.entry, whole=wanted.way is Way.REGISTRATION and not seen.entry.ready_made))
     entry = () if seen.entry is None or seen.held is Held.ELSEWHERE else (seen.entry,)
     actions += [RemoveEntries((*entry, *seen.doubles))] if entry or seen.doubles else []
     return actions + _settle(seen)

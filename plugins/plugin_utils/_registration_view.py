@@ -81,6 +81,8 @@ def left_behind(wanted: Wanted, seen: Seen) -> list[str]:
         ]
     if not wanted.present and seen.held is Held.UNMARKED and seen.runner:
         return [f"Runner {seen.runner.id} stays in GitLab: it was not registered by this collection."]
+    if wanted.way is Way.REGISTRATION and not wanted.present and seen.entry and seen.working and seen.entry.ready_made:
+        return [f"Runner {seen.working.id} stays in GitLab: it was not made with a registration token."]
     if wanted.way is Way.REGISTRATION and wanted.present and seen.held is Held.REFUSED:
         return [
             "GitLab refuses the token in the file; if its runner is still there it stays, for without api_token it "

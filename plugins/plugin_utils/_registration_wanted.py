@@ -18,6 +18,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     DESCRIPTION_LIMIT,
     KEY_MARK,
     NOTE_LIMIT,
+    READY_MADE,
     Place,
     Wanted,
     Way,
@@ -88,8 +89,8 @@ def _credential_problems(options: Mapping[str, Any]) -> Iterator[str]:
     for option in given:
         if not re.fullmatch(r"[\x21-\x7e]+", options[option]):
             yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
-    if "glrt-" in (options.get(Way.REGISTRATION.value) or ""):
-        yield "registration_token holds a runner authentication token (glrt-); give it as token."
+    if READY_MADE in (options.get(Way.REGISTRATION.value) or ""):
+        yield f"registration_token holds a runner authentication token ({READY_MADE}); give it as token."
 
 
 def _name_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:

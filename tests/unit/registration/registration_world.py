@@ -19,10 +19,24 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Answer, Transport, Unreached
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Outcome, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
 from fake_gitlab import FakeGitLab, Role
+from fake_gitlab.namespaces import Group, Project
+from fake_gitlab.runners import Runner
 
-PROJECT = 42
+PROJECT, GROUP = 42, 7
+PLACES: dict[str, dict[str, Any]] = {
+    "project_type": {"runner_type": "project_type", "project_id": PROJECT},
+    "group_type": {"runner_type": "group_type", "group_id": GROUP},
+    "instance_type": {"runner_type": "instance_type"},
+}
+LISTS = {
+    "project_type": f"/api/v4/projects/{PROJECT}/runners",
+    "group_type": f"/api/v4/groups/{GROUP}/runners",
+    "instance_type": "/api/v4/runners/all",
+}
+CREATIONS = ("/user/runners", "/runners")
 SCOPES = ("create_runner", "manage_runner", "read_api")
 
 
@@ -110,49 +124,88 @@ class MemoryFile:
         )
 
 
+@dataclass(frozen=True)
+class Breakdown:
+    """From the `nth` request on `url` is asked instead of GitLab, or (None) every answer comes too late."""
+
+    nth: int
+    url: str | None
+
+
 class WatchedTransport(Transport):
     """The real transport, each exchange an event. A late creation is one that GitLab carries out after we gave up."""
 
-    def __init__(self, url: str, token: str | None, run: Run, late: list[Callable[[], Any]] | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        run: Run,
+        late: list[Callable[[], Any]] | None,
+        breakdown: Breakdown | None = None,
+    ) -> None:
         super().__init__(url, token, verify=True, timeout=10)
         self._run = run
         self._late = late
+        self._breakdown = breakdown
+        self._requests = 0
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
         def send() -> Answer:
             return super(WatchedTransport, self).request(method, path, **options)
 
-        if self._late is not None and path == "/user/runners":
+        def send_in_vain() -> Answer:
+            if self._breakdown and self._breakdown.url:
+                return Transport(self._breakdown.url, None, verify=True, timeout=10).request(method, path, **options)
+            send()
+            raise Unreached("it did not answer in time", perhaps_done=True)
+
+        self._requests += 1
+        if self._late is not None and method == "post" and path in CREATIONS:
             self._late.append(send)
             raise Unreached("it did not answer in time", perhaps_done=True)
-        answer: Answer = self._run.event(f"{method} {path}", send)
+        broken = self._breakdown is not None and self._requests >= self._breakdown.nth
+        answer: Answer = self._run.event(f"{method} {path}", send_in_vain if broken else send)
         return answer
 
 
 @dataclass
 class World:
-    """One GitLab with one project, one operator's API token, and Pis."""
+    """One GitLab with a group and a project in it, one operator's API token, and Pis whose runners are of one kind."""
 
     gitlab: FakeGitLab
     url: str
+    kind: str = "project_type"
     token: str = ""
     late: list[Callable[[], Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gitlab.reset()
-        alice = self.gitlab.add_user("alice")
-        self.project = self.gitlab.add_project("fleet/pis", project_id=PROJECT, members={alice: Role.OWNER})
+        self.gitlab.settings.allow_registration_tokens = True
+        alice = self.gitlab.add_user("alice", admin=self.kind == "instance_type")
+        self.group = self.gitlab.add_group("fleet", group_id=GROUP, members={alice: Role.OWNER})
+        self.project = self.gitlab.add_project("fleet/pis", group=self.group, project_id=PROJECT)
         self.token = self.gitlab.add_token(alice, SCOPES)
 
-    def options(self, name: str = "docker", **changes: Any) -> dict[str, Any]:
-        options = {
-            "name": name,
-            "url": self.url,
-            "api_token": self.token,
-            "runner_type": "project_type",
-            "project_id": PROJECT,
-            "tag_list": ["arm64", "rpi"],
-        }
+    @property
+    def owner(self) -> Group | Project | None:
+        """Whose the runners are."""
+        return {"project_type": self.project, "group_type": self.group}.get(self.kind)
+
+    def by_hand(self, **attributes: Any) -> Runner:
+        """A runner that a person makes in the web page, where ours are."""
+        return self.gitlab.create_runner(self.kind, owner=self.owner, **attributes)
+
+    def options(self, name: str = "docker", way: Way = Way.API, token: str = "", **changes: Any) -> dict[str, Any]:
+        """The options of a run. `token`: the ready-made one, for that way in."""
+        options: dict[str, Any] = {"name": name, "url": self.url}
+        if way is Way.API:
+            options |= {"api_token": self.token, **PLACES[self.kind]}
+        elif way is Way.REGISTRATION:
+            options["registration_token"] = (self.owner or self.gitlab.settings).registration_token
+        else:
+            options["token"] = token
+        if way is not Way.READY:
+            options["tag_list"] = ["arm64", "rpi"]
         return {**options, **changes}
 
     def register(
@@ -163,13 +216,15 @@ class World:
         check: bool = False,
         full: bool = False,
         late: bool = False,
+        breakdown: Breakdown | None = None,
         **changes: Any,
     ) -> Outcome:
         """One run of the action's logic for one runner of a Pi."""
         options = self.options(**changes)
         run = run or Run()
         wanted = wanted_runner(options, pi.name)
-        transport = WatchedTransport(self.url, options["api_token"], run, self.late if late else None)
+        late_ones = self.late if late else None
+        transport = WatchedTransport(self.url, options.get("api_token"), run, late_ones, breakdown)
         gitlab = GitLab(transport, sleep=lambda _seconds: None)
         return register(wanted, MemoryFile(pi, run, full), gitlab, run=secrets.token_hex(4), check=check)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import fake_gitlab
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown, Postponed
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Place
 from fake_gitlab import FakeGitLab, Fault, Role
@@ -181,10 +181,13 @@ def test_what_may_not_be_repeated_is_not(
     assert len(world.gitlab.journal) == 1
 
 
-def test_a_creation_that_was_rate_limited_is_repeated(world: World, gitlab: GitLab, pauses: list[float]) -> None:
+def test_a_creation_that_was_rate_limited_waits_and_is_left_to_the_caller(
+    world: World, gitlab: GitLab, pauses: list[float]
+) -> None:
     world.gitlab.faults.add(Fault(reply="too_many_requests"))
-    gitlab.create(PROJECT_PLACE, {})
-    assert len(world.gitlab.runners) == len(pauses) == 1
+    with pytest.raises(Postponed, match=r"too many requests \(429\)"):
+        gitlab.create(PROJECT_PLACE, {})
+    assert (len(world.gitlab.journal), pauses) == (1, [1.0])
 
 
 def test_nobody_listens(pauses: list[float]) -> None:

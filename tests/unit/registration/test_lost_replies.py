@@ -9,10 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+    GitLabError,
+    OutcomeUnknown,
+    Postponed,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFileError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
 from fake_gitlab import Fault
-from registration_world import Killed, Pi, Run, World
+from registration_world import PROJECT, Killed, Pi, Run, World
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +162,25 @@ def test_a_creation_is_never_repeated_in_a_run(world: World, pi: Pi) -> None:
     with pytest.raises(OutcomeUnknown, match="the next run looks first"):
         world.register(pi)
     assert world.requests().count("POST /user/runners") == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_creation_that_was_rate_limited_is_asked_again_after_a_look(world: World, pi: Pi, after: bool) -> None:
+    """Also where the 429 is a proxy's and GitLab has created the runner: the look finds it."""
+    world.gitlab.faults.add(Fault("POST", "/user/runners", reply="too_many_requests", after=after))
+    actions = world.register(pi).actions
+    assert actions == (["adopted", "token_reset", "entry_written"] if after else ["created", "entry_written"])
+    asked = [request for request in world.requests() if request.startswith("POST") or request.endswith("/42/runners")]
+    assert asked[:3] == [f"GET /projects/{PROJECT}/runners", "POST /user/runners", f"GET /projects/{PROJECT}/runners"]
+    Ended(world, pi).check()
+
+
+def test_a_registration_that_was_rate_limited_is_not_repeated(world: World, pi: Pi) -> None:
+    """With a registration token there is no look that could tell what became of it."""
+    world.gitlab.faults.add(Fault("POST", "/runners", reply="too_many_requests"))
+    with pytest.raises(Postponed):
+        world.register(pi, way=Way.REGISTRATION)
+    assert world.requests() == ["POST /runners"]
 
 
 def test_a_creation_that_happens_long_after_is_found(world: World, pi: Pi) -> None:
