@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is seen -> what is done, one case for each row, by name, for all three ways in.
+"""What is seen -> what is done with an API token, one case for each way in which a row comes about.
 
-Each case runs three times from the same start: in check mode, for real, and for real again. Check mode must foretell
-exactly what the run does and touch nothing; the second run must do nothing.
+test_table_of_ways.py goes through the rows for all three ways in. Each case runs three times from the same start: in
+check mode, for real, and for real again. Check mode must foretell exactly what the run does and touch nothing; the
+second run must do nothing.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind, result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
 from fake_gitlab import Fault
+from registration_thrice import portrait, thrice
 from registration_world import Pi, World
 
 KEY = "default/pi-01/docker"
@@ -230,7 +231,7 @@ CASES = [
 def test_by_api_token(world: World, pi: Pi, case: Case) -> None:
     case.arrange(world, pi)
     foreign = portraits(world)
-    foretold, done, again = thrice(world, pi, case.options)
+    foretold, done, again = thrice(world, pi, **case.options)
     assert foretold["actions"] == done["actions"] == case.actions
     assert foretold["diff"] == done["diff"]
     assert again["actions"] == []
@@ -244,33 +245,6 @@ def test_by_api_token(world: World, pi: Pi, case: Case) -> None:
         assert [runner.id] == case.left
         # only the trace of a run that may still be under way stays
         assert ("registering" in (pi.content or "")) == (case.arrange is duplicates_and_an_interrupted_run)
-
-
-def thrice(world: World, pi: Pi, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Check, do, again; each as the result a user gets. Check mode changes nothing, and the third writes nothing."""
-    wanted = wanted_runner(world.options(**options), pi.name)
-    before, runners = pi.content, copy.deepcopy(world.gitlab.runners)
-    world.gitlab.journal.clear()
-    results = [result(wanted, world.register(pi, check=True, **options))]
-    assert world.gitlab.journal.writes() == []
-    assert pi.content == before
-    assert {number: portrait(runner) for number, runner in runners.items()} == {
-        number: portrait(runner) for number, runner in world.gitlab.runners.items()
-    }
-    results.append(result(wanted, world.register(pi, **options)))
-    before = pi.content
-    world.gitlab.journal.clear()
-    results.append(result(wanted, world.register(pi, **options)))
-    assert pi.content == before
-    assert world.gitlab.journal.writes() == []
-    for each in results:
-        for runner in world.gitlab.runners.values():
-            assert runner.token not in str(each)
-    return results
-
-
-def portrait(runner: Any) -> tuple[Any, ...]:
-    return runner.token, runner.description, runner.maintenance_note, tuple(runner.tag_list), runner.paused
 
 
 def portraits(world: World) -> dict[int, tuple[Any, ...]]:
@@ -326,107 +300,6 @@ def test_an_outage_is_never_an_answer(world: World, pi: Pi, reply: str, arrange:
         world.gitlab.faults.clear()
         if arrange is nothing:
             break  # its second request is the creation, which may have been carried out: see test_lost_replies.py
-
-
-# With a registration token
-
-
-def legacy(world: World, **changes: Any) -> dict[str, Any]:
-    world.gitlab.settings.allow_registration_tokens = True
-    token = world.project.registration_token
-    return {"api_token": None, "runner_type": None, "project_id": None, "registration_token": token, **changes}
-
-
-LEGACY = [
-    Case("works", registered, [], [1]),
-    Case("drift is out of sight", drifted(tag_list=["other"]), [], [1]),
-    Case("nothing in the file", nothing, CREATED, [1]),
-    Case("deleted", deleted, CREATED, [2]),
-    Case("reset: the old runner is out of reach", reset_in_the_web_page, CREATED, [1, 2]),
-    Case("new card: the old runner is out of reach", new_card, CREATED, [1, 2]),
-    Case("two entries of one name", two_entries_of_one_name, ["entry_written"], [1]),
-    Case("removal", registered, ["deleted", "entry_removed"], [], {"state": "absent"}),
-    Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
-]
-
-
-@pytest.mark.parametrize("case", LEGACY, ids=lambda case: case.name)
-def test_by_registration_token(world: World, pi: Pi, case: Case) -> None:
-    case.arrange(world, pi)
-    foretold, done, again = thrice(world, pi, legacy(world, **case.options))
-    assert foretold["actions"] == done["actions"] == case.actions
-    assert foretold["diff"] == done["diff"]
-    assert again["actions"] == []
-    assert world.with_key(KEY) == case.left
-
-
-def test_registration_tokens_switched_off(world: World, pi: Pi) -> None:
-    options = legacy(world)
-    world.gitlab.settings.allow_registration_tokens = False
-    with pytest.raises(GitLabError, match="registration tokens switched off"):
-        world.register(pi, **options)
-    assert (pi.content or "").strip() == ""
-
-
-# With a ready-made token
-
-
-def ready(token: str, **changes: Any) -> dict[str, Any]:
-    others = dict.fromkeys(("api_token", "runner_type", "project_id", "tag_list"))
-    return {**others, "token": token, **changes}
-
-
-def test_ready_made_token_is_entered_and_kept(world: World, pi: Pi) -> None:
-    runner = make(world, note="")
-    foretold, done, again = thrice(world, pi, ready(runner.token))
-    assert foretold["actions"] == done["actions"] == ["entry_written"]
-    assert again["actions"] == []
-    assert pi.named("docker")[0]["token"] == runner.token
-    assert runner.maintenance_note == ""
-
-
-def test_token_rotated_by_the_process_is_kept(world: World, pi: Pi) -> None:
-    runner = make(world, note="")
-    given = runner.token
-    world.gitlab.reset_runner_token(1)
-    hold(world, pi, runner)
-    foretold, done, _again = thrice(world, pi, ready(given))
-    assert foretold["actions"] == done["actions"] == []
-    assert pi.named("docker")[0]["token"] == runner.token != given
-
-
-def test_another_ready_made_token_replaces_the_old_one(world: World, pi: Pi) -> None:
-    registered(world, pi)
-    runner = make(world, note="")
-    assert thrice(world, pi, ready(runner.token))[1]["actions"] == ["entry_written"]
-    assert [(item["id"], item["token"]) for item in pi.named("docker")] == [(2, runner.token)]
-
-
-@pytest.mark.parametrize("arrange", [deleted, reset_in_the_web_page])
-def test_dead_ready_made_token_is_refused_and_nothing_created(world: World, pi: Pi, arrange: Arrange) -> None:
-    arrange(world, pi)
-    before = pi.content
-    with pytest.raises(Refusal, match="GitLab refuses the token that was given"):
-        world.register(pi, **ready("glrt-dead"))
-    assert pi.content == before
-    assert world.gitlab.journal.writes() == []
-
-
-def test_removal_with_a_ready_made_token_leaves_the_shared_runner(world: World, pi: Pi) -> None:
-    runner = make(world, note="")
-    hold(world, pi, runner)
-    world.heartbeat(1, OTHER)
-    foretold, done, again = thrice(world, pi, ready(runner.token, state="absent"))
-    assert foretold["actions"] == done["actions"] == ["manager_removed", "entry_removed"]
-    assert again["actions"] == []
-    assert list(world.gitlab.runners[1].managers) == [OTHER]
-
-
-def test_two_entries_may_share_a_ready_made_token(world: World, pi: Pi) -> None:
-    runner = make(world, note="")
-    hold(world, pi, runner, name="shell")
-    world.register(pi, **ready(runner.token))
-    assert sorted(item["name"] for item in pi.entries) == ["docker", "shell"]
 
 
 @pytest.mark.parametrize(
