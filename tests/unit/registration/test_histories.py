@@ -3,7 +3,10 @@
 
 A history is what happens to two Pis in a while: runs that are killed at any request or file operation, that meet
 outages of every kind, or into which another operator's run falls; cards and boards that die; people at the web page;
-clones; GitLab being late. PIFLEET_HISTORIES says how many (2000) in all SHARDS, which pytest-xdist runs side by side.
+clones; GitLab being late; tokens that expire. Its runners are the instance's, a group's or a project's. One half of the
+histories knows the API token only, in the other each run takes one of the three ways in.
+
+PIFLEET_HISTORIES says how many (2000) in all SHARDS, which pytest-xdist runs side by side.
 """
 
 from __future__ import annotations
@@ -19,23 +22,26 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFileError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, Outcome
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
 from fake_gitlab import Fault
 from fake_gitlab.faults import REPLIES
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from registration_world import Killed, Pi, Run, World
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from registration_world import LISTS, PLACES, Breakdown, Killed, Pi, Run, World
 
 HISTORIES = int(os.environ.get("PIFLEET_HISTORIES", "2000"))
 SHARDS = 8
-STEPS = 12
+SHRINK = "PIFLEET_SHRINK" in os.environ
+STEPS = 25
 
 EXPECTED = (GitLabError, Refusal, HostFileError, Contended)
 """How a run may fail: with a sentence."""
 
 PI = st.integers(0, 1)
 NAME = st.sampled_from(["docker", "docker-socket"])
+WAY = st.sampled_from(Way)
 MOMENT = st.tuples(st.integers(0, 12), st.sampled_from(["before", "after"]))
 TAGS = st.sampled_from([["arm64", "rpi"], ["rpi"], ["rpi", "docker-build"]])
 FAULT = st.builds(
@@ -50,51 +56,82 @@ FAULT = st.builds(
 
 
 class History(RuleBasedStateMachine):
-    server: ClassVar[fake_gitlab.server.Server]
+    servers: ClassVar[dict[str, fake_gitlab.server.Server]]
+    """The same GitLab without TLS, and with a certificate of an authority that nobody knows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.server.gitlab, self.server.url)
+        self.begin("project_type", mixed=False, lifetime=None)
+
+    @initialize(
+        kind=st.sampled_from(sorted(PLACES)), mixed=st.booleans(), lifetime=st.sampled_from([None, None, 3 * 3600])
+    )
+    def begin(self, kind: str, mixed: bool, lifetime: float | None) -> None:
+        """`lifetime`: seconds after which tokens expire."""
+        server = self.servers["http"]
+        self.world = World(server.gitlab, server.url, kind)
+        self.world.gitlab.settings.token_lifetime = lifetime
+        self.mixed = mixed
         self.pis = [Pi("pi-01", "s_000000000001"), Pi("pi-02", "s_000000000002")]
         self.boards = 2
         self.wanted: set[tuple[int, str]] = set()
-        self.made_by_hand: set[int] = set()
-        """Runners with our key that a person made: seen only by a run that has to look by key."""
+        self.given: dict[tuple[int, str], str] = {}
+        """The ready-made tokens that people put into the inventory."""
+        self.unseen: set[int] = set()
+        """Runners with our key that only a run which looks by key can find: a person made them, or a run without an API
+        token left them."""
         self.strangers: dict[int, tuple[Any, ...]] = {}
 
     # What a run does
 
-    @rule(pi=PI, name=NAME, tags=TAGS, takeover=st.booleans())
-    def run(self, pi: int, name: str, tags: list[str], takeover: bool) -> None:
-        self.disturbed(pi, name, Run(), tag_list=tags, takeover=takeover)
+    @rule(pi=PI, name=NAME, way=WAY, tags=TAGS, takeover=st.booleans())
+    def run(self, pi: int, name: str, way: Way, tags: list[str], takeover: bool) -> None:
+        self.disturbed(pi, name, way, Run(), takeover=takeover, tags=tags)
 
-    @rule(pi=PI, name=NAME, moment=MOMENT)
-    def killed_run(self, pi: int, name: str, moment: tuple[int, str]) -> None:
-        self.disturbed(pi, name, Run({moment: _kill}))
+    @rule(pi=PI, name=NAME, way=WAY, moment=MOMENT)
+    def killed_run(self, pi: int, name: str, way: Way, moment: tuple[int, str]) -> None:
+        self.disturbed(pi, name, way, Run({moment: _kill}))
 
-    @rule(pi=PI, name=NAME, fault=FAULT)
-    def run_in_an_outage(self, pi: int, name: str, fault: Fault) -> None:
+    @rule(pi=PI, name=NAME, way=WAY, fault=FAULT)
+    def run_in_an_outage(self, pi: int, name: str, way: Way, fault: Fault) -> None:
         self.world.gitlab.faults.add(fault if fault.reply else replace(fault, cut=True))
         try:
-            self.disturbed(pi, name, Run())
+            self.disturbed(pi, name, way, Run())
         finally:
             self.world.gitlab.faults.clear()
 
-    @rule(pi=PI, name=NAME)
-    def run_on_a_full_disk(self, pi: int, name: str) -> None:
-        self.disturbed(pi, name, Run(), full=True)
+    @rule(pi=PI, name=NAME, way=WAY, nth=st.integers(1, 6), where=st.sampled_from(["nowhere", "plain", "https", None]))
+    def run_while_the_network_breaks_down(self, pi: int, name: str, way: Way, nth: int, where: str | None) -> None:
+        """Connection refused, no TLS at the other end, a certificate nobody knows, no answer in time."""
+        urls = {
+            "nowhere": "http://127.0.0.1:9",
+            "plain": self.world.url.replace("http:", "https:"),
+            "https": self.servers["https"].url,
+        }
+        self.disturbed(pi, name, way, Run(), breakdown=Breakdown(nth, urls[where] if where else None))
 
-    @rule(pi=PI, name=NAME)
-    def run_while_gitlab_is_late(self, pi: int, name: str) -> None:
-        self.disturbed(pi, name, Run(), late=True)
+    @rule(pi=PI, name=NAME, way=WAY)
+    def run_on_a_full_disk(self, pi: int, name: str, way: Way) -> None:
+        self.disturbed(pi, name, way, Run(), full=True)
+
+    @rule(pi=PI, name=NAME, way=WAY)
+    def run_while_gitlab_is_late(self, pi: int, name: str, way: Way) -> None:
+        self.disturbed(pi, name, way, Run(), late=True)
 
     @rule(
-        pi=PI, name=NAME, moment=MOMENT, killed=st.none() | MOMENT, other_killed=st.none() | MOMENT, late=st.booleans()
+        pi=PI,
+        name=NAME,
+        ways=st.tuples(WAY, WAY),
+        moment=MOMENT,
+        killed=st.none() | MOMENT,
+        other_killed=st.none() | MOMENT,
+        late=st.booleans(),
     )
     def two_operators(
         self,
         pi: int,
         name: str,
+        ways: tuple[Way, Way],
         moment: tuple[int, str],
         killed: tuple[int, str] | None,
         other_killed: tuple[int, str] | None,
@@ -103,13 +140,14 @@ class History(RuleBasedStateMachine):
         """A second operator's run falls into the first; either may be killed, and GitLab may be late for the first."""
 
         def second() -> None:
-            self.disturbed(pi, name, Run({other_killed: _kill} if other_killed else {}))
+            self.disturbed(pi, name, ways[1], Run({other_killed: _kill} if other_killed else {}))
 
         strikes = {moment: second, **({killed: _kill} if killed and killed != moment else {})}
-        self.disturbed(pi, name, Run(strikes), late=late)
+        # operators who declare different ways in undo each other's work; the next run has to cope
+        self.disturbed(pi, name, ways[0], Run(strikes), late=late, meddled=self.mixed and ways[0] is not ways[1])
 
-    @rule(pi=PI, name=NAME, moment=MOMENT, what=st.sampled_from(["delete", "reset", "edit", "reflash"]))
-    def run_while_people_meddle(self, pi: int, name: str, moment: tuple[int, str], what: str) -> None:
+    @rule(pi=PI, name=NAME, way=WAY, moment=MOMENT, what=st.sampled_from(["delete", "reset", "edit", "reflash"]))
+    def run_while_people_meddle(self, pi: int, name: str, way: Way, moment: tuple[int, str], what: str) -> None:
         def meddle() -> None:
             if what == "reflash":
                 self.world.arrive()
@@ -117,11 +155,11 @@ class History(RuleBasedStateMachine):
             else:
                 self.web(what, self.world.with_key(self.key(pi, name)))
 
-        self.disturbed(pi, name, Run({moment: meddle}), meddled=True)
+        self.disturbed(pi, name, way, Run({moment: meddle}), meddled=True)
 
-    @rule(pi=PI, name=NAME, moment=st.none() | MOMENT)
-    def removal(self, pi: int, name: str, moment: tuple[int, str] | None) -> None:
-        self.disturbed(pi, name, Run({moment: _kill} if moment else {}), state="absent")
+    @rule(pi=PI, name=NAME, way=WAY, moment=st.none() | MOMENT)
+    def removal(self, pi: int, name: str, way: Way, moment: tuple[int, str] | None) -> None:
+        self.disturbed(pi, name, way, Run({moment: _kill} if moment else {}), state="absent")
 
     # What happens otherwise
 
@@ -150,6 +188,14 @@ class History(RuleBasedStateMachine):
         self.web(what, [data.draw(st.sampled_from(sorted(self.world.gitlab.runners)))])
 
     @rule(pi=PI, name=NAME)
+    def ready_made_token_is_replaced(self, pi: int, name: str) -> None:
+        self.given[pi, name] = self.world.by_hand(description="ready-made").token
+
+    @rule(allowed=st.booleans())
+    def registration_tokens_are_switched(self, allowed: bool) -> None:
+        self.world.gitlab.settings.allow_registration_tokens = allowed
+
+    @rule(pi=PI, name=NAME)
     def process_runs(self, pi: int, name: str) -> None:
         """GitLab Runner on the Pi asks for jobs with what stands in its file."""
         for entry in self.pis[pi].named(name):
@@ -172,16 +218,14 @@ class History(RuleBasedStateMachine):
         if doubled and present:
             number, token = present[0]["id"], present[0]["token"]
         else:
-            runner = self.world.gitlab.create_runner("project_type", owner=self.world.project, description="by hand")
+            runner = self.world.by_hand(description="by hand")
             number, token = runner.id, runner.token
         self.append(pi, name, number, token)
 
     @rule(pi=PI)
     def strangers_runner(self, pi: int) -> None:
         """Another team's runner with the very description of ours, and its entry on the same Pi."""
-        runner = self.world.gitlab.create_runner(
-            "project_type", owner=self.world.project, description=f"{self.pis[pi].name} docker", maintenance_note="mine"
-        )
+        runner = self.world.by_hand(description=f"{self.pis[pi].name} docker", maintenance_note="mine")
         self.strangers[runner.id] = _portrait(runner)
         self.append(pi, f"stranger {runner.id}", runner.id, runner.token)
 
@@ -196,42 +240,71 @@ class History(RuleBasedStateMachine):
 
     # What must hold
 
-    def disturbed(self, pi: int, name: str, run: Run, *, meddled: bool = False, **changes: Any) -> None:
+    def disturbed(
+        self,
+        pi: int,
+        name: str,
+        way: Way,
+        run: Run,
+        *,
+        meddled: bool = False,
+        tags: list[str] | None = None,
+        **how: Any,
+    ) -> None:
         """One run and, depending on how it ends, what must hold then."""
-        host = self.pis[pi]
-        held = self.held(pi, name)
-        before = len(self.world.gitlab.journal)
+        way = way if self.mixed else Way.API
+        host, gitlab, absent = self.pis[pi], self.world.gitlab, how.get("state") == "absent"
+        if way is Way.READY and (pi, name) not in self.given:
+            self.ready_made_token_is_replaced(pi, name)
+        if tags and way is not Way.READY:
+            how["tag_list"] = tags
         self.wanted.add((pi, name))
+        held, before, requests = self.held(pi, name), set(gitlab.runners), len(gitlab.journal)
+        unmarked = {
+            runner.id for runner in gitlab.runners.values() if "pifleet.ci:" not in (runner.maintenance_note or "")
+        }
+        outcome = None
         try:
-            outcome = self.world.register(host, run=run, name=name, **changes)
+            outcome = self.world.register(
+                host, run=run, name=name, way=way, token=self.given.get((pi, name), ""), **how
+            )
         except Killed:
             pass
         except EXPECTED as error:
             self.no_secret(str(error))
-            if held and not meddled and not run.strikes and changes.get("state") != "absent":
-                assert self.held(pi, name), "a failed run lost a working token"
-        else:
-            listed = any("/projects/" in entry.path for entry in list(self.world.gitlab.journal)[before:])
-            if not meddled:
-                self.succeeded(pi, name, outcome, listed, changes)
+            if not meddled and not run.strikes and not absent:
+                assert held <= self.held(pi, name), "a failed run lost a working token"
+        made = set(gitlab.runners) - before
+        if not run.strikes:
+            assert len(made) <= {Way.API: 1, Way.REGISTRATION: not held, Way.READY: 0}[way]
+            assert way is Way.API or not unmarked - set(gitlab.runners), "a runner of others was deleted"
+            assert way is not Way.READY or before == set(gitlab.runners)
+        if way is not Way.API:
+            self.unseen |= set(self.world.with_key(self.key(pi, name)))
+        if outcome and not meddled:
+            listed = any(entry.path == LISTS[self.world.kind] for entry in list(gitlab.journal)[requests:])
+            self.succeeded(pi, name, way, outcome, listed, absent, tags)
         self.nothing_foreign_changed()
 
-    def succeeded(self, pi: int, name: str, outcome: Outcome, listed: bool, changes: dict[str, Any]) -> None:
-        host, key = self.pis[pi], self.key(pi, name)
-        ours = self.world.with_key(key)
-        if changes.get("state") == "absent":
-            assert ours == []
+    def succeeded(
+        self, pi: int, name: str, way: Way, outcome: Outcome, listed: bool, absent: bool, tags: list[str] | None
+    ) -> None:
+        host, ours = self.pis[pi], self.world.with_key(self.key(pi, name))
+        if absent:
             assert host.named(name) == []
+            assert way is not Way.API or ours == []
             return
         (entry,) = host.named(name)
         runner = self.world.gitlab.runner_by_token(entry["token"])
         assert runner is not None, "the file's token does not work"
         assert runner.id == entry["id"]
-        assert runner.id in ours
-        assert set(ours) - {runner.id} <= (set() if listed else self.made_by_hand)
-        assert set(runner.tag_list) == set(changes.get("tag_list", ["arm64", "rpi"]))
         assert (entry["url"], entry["name"]) == (self.world.url, name)
         assert outcome.first[0].system_id == host.system_id
+        if way is Way.API:
+            assert runner.id in ours
+            assert set(ours) - {runner.id} <= (set() if listed else self.unseen)
+        if way is Way.API or (way is Way.REGISTRATION and "created" in outcome.actions):
+            assert set(runner.tag_list) == set(tags or ["arm64", "rpi"])
 
     def nothing_foreign_changed(self) -> None:
         for number, portrait in list(self.strangers.items()):
@@ -248,28 +321,35 @@ class History(RuleBasedStateMachine):
         """In the end GitLab works, time has passed, and one undisturbed run each, twice, makes it right for good."""
         self.world.arrive()
         self.world.gitlab.clock.advance(600)
-        self.made_by_hand &= set(self.world.gitlab.runners)
+        self.world.gitlab.settings.allow_registration_tokens = True
+        self.unseen &= set(self.world.gitlab.runners)
         for pi, name in sorted(self.wanted):
-            outcome = self.world.register(self.pis[pi], name=name, takeover=True)
-            self.succeeded(pi, name, outcome, listed=False, changes={})
-            content = self.pis[pi].content
-            self.world.gitlab.journal.clear()
-            assert self.world.register(self.pis[pi], name=name).actions == []
-            assert self.pis[pi].content == content
-            assert [line.split(" ")[0] for line in self.world.requests()] == ["GET", "POST"]
-            assert self.world.gitlab.journal.writes() == []
+            if self.mixed:
+                self.settled(pi, name, Way.REGISTRATION)
+            self.settled(pi, name, Way.API)
         self.nothing_foreign_changed()
+
+    def settled(self, pi: int, name: str, way: Way) -> None:
+        outcome = self.world.register(self.pis[pi], name=name, way=way, takeover=True)
+        self.succeeded(pi, name, way, outcome, listed=False, absent=False, tags=None)
+        content = self.pis[pi].content
+        self.world.gitlab.journal.clear()
+        assert self.world.register(self.pis[pi], name=name, way=way).actions == []
+        assert self.pis[pi].content == content
+        assert [line.split(" ")[0] for line in self.world.requests()] == ["GET", "POST"][way is not Way.API :]
+        assert self.world.gitlab.journal.writes() == []
+        if way is not Way.API:
+            self.unseen |= set(self.world.with_key(self.key(pi, name)))
 
     # Small things
 
     def key(self, pi: int, name: str) -> str:
         return f"default/{self.pis[pi].name}/{name}"
 
-    def held(self, pi: int, name: str) -> bool:
-        """Whether the file holds a working token of a runner with our key."""
-        ours = set(self.world.with_key(self.key(pi, name)))
+    def held(self, pi: int, name: str) -> set[int]:
+        """The runners whose working tokens stand in the file's entries of that name."""
         runners = [self.world.gitlab.runner_by_token(entry.get("token", "")) for entry in self.pis[pi].named(name)]
-        return any(runner is not None and runner.id in ours for runner in runners)
+        return {runner.id for runner in runners if runner is not None}
 
     def append(self, pi: int, name: str, number: int, token: str) -> None:
         text = self.pis[pi].content or ""
@@ -296,7 +376,7 @@ class History(RuleBasedStateMachine):
             elif what == "append":
                 gitlab.edit_runner(number, maintenance_note=f"{runner.maintenance_note or ''}\r\nseen by Bob")
             elif what == "again":
-                self.made_by_hand.add(gitlab.duplicate_runner(number).id)
+                self.unseen.add(gitlab.duplicate_runner(number).id)
 
 
 def _kill() -> None:
@@ -308,9 +388,11 @@ def _portrait(runner: Any) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def histories() -> Iterator[type[History]]:
-    with fake_gitlab.serving(fake_gitlab.FakeGitLab()) as server:
-        History.server = server
+def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[History]]:
+    gitlab = fake_gitlab.FakeGitLab()
+    unknown = fake_gitlab.tls.make(tmp_path_factory.mktemp("tls"))
+    with fake_gitlab.serving(gitlab) as plain, fake_gitlab.serving(gitlab, unknown) as secure:
+        History.servers = {"http": plain, "https": secure}
         yield History
 
 
@@ -324,6 +406,7 @@ def test_every_history_ends_in_exactly_one_runner(histories: type[History], shar
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
+            phases=(Phase.generate, Phase.shrink) if SHRINK else (Phase.generate,),
             suppress_health_check=list(HealthCheck),
             report_multiple_bugs=False,
         ),
