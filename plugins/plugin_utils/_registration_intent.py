@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import instant
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import BOM, OWN_NOTE
 
 LEASE = timedelta(minutes=5)
 """How long after its intent a creation may still happen: RENEW, GitLab's own limit of a minute for a request, and three
@@ -30,11 +31,8 @@ minutes for what else is slow. The clock is GitLab's, the same for all."""
 RENEW = timedelta(minutes=1)
 """A run does not ask GitLab for a runner on the strength of an intent older than this."""
 
-BOM = "\ufeff"
-"""GitLab Runner takes a file that starts with it; it has to stay first."""
-
 _LINE = re.compile(
-    r"^(?P<mark>\ufeff?)# pifleet\.ci: registering (?P<key>.+) since (?P<since>\S+) \((?P<run>[0-9a-f]+)\)\r?\n?",
+    rf"^(?P<mark>{BOM}?){re.escape(OWN_NOTE)}registering (?P<key>.+) since (?P<since>\S+) \((?P<run>[0-9a-f]+)\)\r?\n?",
     re.MULTILINE,
 )
 
@@ -60,8 +58,8 @@ def with_intent(text: str, intent: Intent) -> str:
     """The text with an intent on its first line, which replaces an older one of the same run."""
     text = without_intents(text, lambda other: (other.key, other.run) == (intent.key, intent.run))
     since = intent.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-    mark = BOM if text.startswith(BOM) else ""
-    return f"{mark}# pifleet.ci: registering {intent.key} since {since} ({intent.run})\n{text.removeprefix(mark)}"
+    mark = BOM if text.startswith(BOM) else ""  # it has to stay first
+    return f"{mark}{OWN_NOTE}registering {intent.key} since {since} ({intent.run})\n{text.removeprefix(mark)}"
 
 
 def without_intents(text: str, done: Callable[[Intent], bool]) -> str:

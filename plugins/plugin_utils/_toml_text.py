@@ -21,6 +21,9 @@ from typing import Any
 Location = tuple[str | int, ...]
 
 BOM = "\ufeff"
+OWN_NOTE = "# pifleet.ci: "
+"""What a comment of this collection starts with. It is about the file as a whole: whatever table follows, it stays."""
+
 TOKEN = re.compile(
     r"""
       (?P<space>[ \t\r]+)
@@ -189,6 +192,8 @@ def _adjacent(lines: list[Line], indent: str | None = None) -> int:
     """Index of the first of the comment lines at the end of ``lines`` (with this indentation)."""
     cut = len(lines)
     while cut and lines[cut - 1].kind == "comment" and indent in (None, lines[cut - 1].indent):
+        if lines[cut - 1].text.removeprefix(BOM).startswith(OWN_NOTE):
+            break
         cut -= 1
     return cut
 

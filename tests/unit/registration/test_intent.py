@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse, remove_entries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
     Intent,
     intents,
@@ -44,6 +44,14 @@ def test_no_intent_no_change(text: str) -> None:
 def test_a_run_has_one_intent_and_renews_it() -> None:
     later = Intent(MINE.key, NOON + timedelta(minutes=2), MINE.run)
     assert intents(with_intent(with_intent("", MINE), later), MINE.key) == (later,)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_it_stays_when_the_entry_below_it_goes(mark: str) -> None:
+    """It may be about another runner than the one that is removed, or merged."""
+    text = with_intent(mark + '# Bob\'s\n[[runners]]\nname = "docker"\n', MINE)
+    assert intents(remove_entries(text, [0]), MINE.key) == (MINE,)
+    assert "Bob" not in remove_entries(text, [0])
 
 
 def test_an_unreadable_time_is_very_old() -> None:
