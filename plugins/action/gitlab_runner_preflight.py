@@ -11,11 +11,11 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC as REGISTRATION
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
+from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import WantedError, wanted_runner
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         del tmp
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
-        options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
+        options = checked_arguments(self, ARGUMENT_SPEC)
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
         if problems:

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
+from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
@@ -19,7 +20,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     read_host_file,
     replace_host_file,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, register
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind, result
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         del tmp
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
-        options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
+        options = checked_arguments(self, ARGUMENT_SPEC)
         host = str(task_vars.get("inventory_hostname", ""))
         try:
             wanted = wanted_runner(options, host)

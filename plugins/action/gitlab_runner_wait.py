@@ -8,11 +8,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
+from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_wait import NotHeard, lately_heard, wait
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **GITLAB_OPTIONS,
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         del tmp
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
-        options = to_plain(self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)[1])
+        options = checked_arguments(self, ARGUMENT_SPEC)
         runners = options["runners"]
         if self._task.check_mode or (not options["changed"] and all(map(lately_heard, runners))):
             shown = [{field: runner.get(field) for field in FIELDS} for runner in runners]

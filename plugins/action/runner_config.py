@@ -8,6 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import Checked, SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
     ConfigTomlError,
@@ -25,7 +26,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     read_host_file,
     replace_host_file,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redacted_diff
 
 ARGUMENTS: dict[str, Any] = {
@@ -48,8 +48,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        _validation, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        arguments = to_plain(arguments)
+        arguments = checked_arguments(self, ARGUMENTS)
         try:
             wanted = check_settings(arguments["global"], arguments["runners"], unknown_keys=arguments["unknown_keys"])
             for warning in wanted.warnings:

@@ -63,6 +63,7 @@ class Transport:
             "session": session,
         }
         self.url = url
+        self.api_token = api_token
         self._as_user = gitlab.Gitlab(url, private_token=api_token, **options)
         self._as_runner = gitlab.Gitlab(url, **options)
         self._response: requests.Response | None = None
@@ -118,7 +119,8 @@ def _answer(response: requests.Response) -> Answer:
 
 def _redirected(response: requests.Response | None) -> Unreached:
     target = urlsplit(response.headers.get("Location", "") if response is not None else "")
-    where = f"{target.scheme}://{target.netloc}" if target.netloc else "another address"
+    host = target.netloc.rpartition("@")[2]  # before it there may be a password
+    where = f"{target.scheme}://{host}" if host else "another address"
     return Unreached(
         f"it redirects to {where}; give the address that GitLab itself uses as url (a login page in between would "
         "redirect too)",

@@ -22,9 +22,12 @@ UNREADABLE = "(not valid TOML, not shown)\n"
 
 SECRET_NAME = re.compile(r"(?i)token|passw|passphrase|secret|credential|(?:private|access|account|api).?key|dsn|auth")
 ASSIGNED = re.compile(r"(?P<name>[\w.\"'-]+)\s*[=:]\s*(?P<value>.*)")
+TOKEN = re.compile(r"\b(?:gl[a-z]{1,8}-|GR1348941)[\w.=-]{4,}")
+"""What GitLab's own tokens look like."""
+
 WITHIN = (
     (re.compile(r"://[^/\s@]+@"), f"://{MASK}@"),
-    (re.compile(r"\b(?:gl[a-z]{1,8}-|GR1348941)[\w.=-]{4,}"), MASK),
+    (TOKEN, MASK),
     (re.compile(r"(?i)(\b[\w-]*(?:passw(?:or)?d|token|secret|credential)[\w-]*\s*[=:]\s*)[^\s,;&]+"), rf"\1{MASK}"),
 )
 
