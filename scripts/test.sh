@@ -13,6 +13,8 @@ part() {
   summary+=("$(printf '%-40s %4d s' "$name" $((SECONDS - started)))")
 }
 
+PIFLEET_ANSIBLE_PLAYBOOKS=$(scripts/cores.sh)
+export PIFLEET_ANSIBLE_PLAYBOOKS
 part "unit tests, property tests" pytest -q -n auto tests/unit
 part "lint, sanity, galaxy-importer" scripts/lint.sh
 part "Molecule: default (container)" scripts/molecule.sh test --scenario-name default

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 from lab.fleet import Lab
+from plays.processes import ProcessWatcher
 from testinfra.host import Host
 
 
@@ -39,30 +38,12 @@ def test_no_token_in_the_output_at_the_highest_verbosity(
         assert "concurrent" in play.output, "the diff shows what is no secret"
 
 
-class ProcessWatcher(threading.Thread):
-    """Collects the command lines of all processes of this machine; those of the simulated Pis are among them."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.seen: set[bytes] = set()
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        while not self.done.wait(0.02):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    self.seen.add(path.read_bytes())
-
-
 def test_no_token_in_the_list_of_processes(lab: Lab, pis: dict[str, Host]) -> None:
-    watcher = ProcessWatcher()
-    watcher.start()
-    play = lab.play("-e", "gitlab_runner_global={'concurrent':3,'check_interval':2}")
-    play_back = lab.play()
-    watcher.done.set()
-    watcher.join()
+    with ProcessWatcher() as watcher:
+        play = lab.play("-e", "gitlab_runner_global={'concurrent':3,'check_interval':2}")
+        play_back = lab.play()
     assert play.code == play_back.code == 0, play.output
-    seen = b"\n".join(watcher.seen).decode(errors="replace")
+    seen = watcher.command_lines
     assert "ansible-playbook" in seen, "the watcher saw the control node"
     assert "AnsiballZ" in seen or "/usr/bin/python3" in seen, "and the Pis"
     assert [what for what, token in tokens(lab, pis).items() if token in seen] == []
