@@ -36,8 +36,9 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def play_elsewhere(lab: Lab, folder: Path, playbook: str) -> Play:
+def play_elsewhere(lab: Lab, folder: Path, playbook: str, *arguments: str) -> Play:
     return lab.play(
+        *arguments,
         playbook=playbook,
         cwd=folder,
         ANSIBLE_CONFIG=str(folder / "ansible.cfg"),
@@ -51,7 +52,10 @@ def unchanged(play: Play, lab: Lab) -> bool:
 
 
 def test_site_by_its_full_name(lab: Lab, elsewhere: Path) -> None:
-    assert unchanged(play_elsewhere(lab, elsewhere, "pifleet.ci.site"), lab)
+    play = play_elsewhere(lab, elsewhere, "pifleet.ci.site", "-vvv")
+    assert unchanged(play, lab)
+    assert "SSH: EXEC" in play.output
+    assert " PUT " not in play.output, "a module was transferred in a file, with what it was given"
 
 
 def test_site_inside_another_playbook(lab: Lab, elsewhere: Path) -> None:
