@@ -11,12 +11,14 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import is_broken, left_broken, newest_whole
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFile,
     HostFileError,
+    read_backups,
     read_host_file,
     replace_host_file,
 )
@@ -49,6 +51,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "maintenance_note": {"type": "str"},
     "takeover": {"type": "bool", "default": False},
     "adopt_existing_entry": {"type": "bool", "default": True},
+    "recover": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
@@ -56,11 +59,18 @@ ARGUMENT_SPEC: dict[str, Any] = {
 class HostConfig:
     """The FilePort of a real host."""
 
-    def __init__(self, action: ActionBase, task_vars: dict[str, Any], path: str) -> None:
-        self._action, self._task_vars, self._path = action, task_vars, path
+    def __init__(self, action: ActionBase, task_vars: dict[str, Any], path: str, recover: bool) -> None:
+        self._action, self._task_vars, self._path, self._recover = action, task_vars, path, recover
+        self.recovered_from = ""
 
     def read(self) -> HostFile:
-        return read_host_file(self._action, self._task_vars, self._path)
+        seen = read_host_file(self._action, self._task_vars, self._path)
+        if not (is_broken(seen) and seen.backups):
+            return seen
+        if not self._recover:
+            raise left_broken(seen)
+        self.recovered_from, content = newest_whole(read_backups(self._action, self._task_vars, self._path))
+        return self.replace(seen, content)
 
     def replace(self, seen: HostFile, content: str) -> HostFile:
         return replace_host_file(self._action, self._task_vars, seen, content)
@@ -82,14 +92,18 @@ class ActionModule(ActionBase):
             wanted = wanted_runner(options, host)
             if options["ca_path"]:
                 options["ca_path"] = self._loader.path_dwim(options["ca_path"])
-            file = HostConfig(self, task_vars, options["config_path"])
+            file = HostConfig(self, task_vars, options["config_path"], options["recover"])
             outcome = register(wanted, file, connect(options), run=secrets.token_hex(4), check=self._task.check_mode)
         except WantedError as error:
             raise AnsibleActionFail(str(error)) from None
         except (GitLabError, Refusal, HostFileError, Contended, ConfigTomlError) as error:
             raise AnsibleActionFail(f"{wanted}: {error}") from None
+        reply.update(result(wanted, outcome))
         warnings = left_behind(wanted, outcome.first[0])
+        if file.recovered_from:
+            reply.update(changed=True, recovered_from=file.recovered_from)
+            warnings.append(f"The file was empty or broken; the content of {file.recovered_from} is used instead.")
         ignored = without_effect(options)
         if ignored:
             warnings.append(f"{', '.join(ignored)} can only be kept in GitLab with api_token.")
-        return {**reply, **result(wanted, outcome), "warnings": [f"{wanted}: {warning}" for warning in warnings]}
+        return {**reply, "warnings": [f"{wanted}: {warning}" for warning in warnings]}

@@ -17,7 +17,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import
     parse,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_needs import needs
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import is_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import KEPT, is_broken, newest_whole
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFile,
     HostFileConflict,
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):
                 headers | {"before": f"mode {seen.mode:04o}\n", "after": f"mode {written.mode:04o}\n"}
             )
         data = {"runners": []} if is_broken(seen) else parse(seen.content)
-        result["needs"] = needs(data, parse(after), clock_behind=written.clock_behind)
+        result["needs"] = needs(data, parse(after))
         return result
 
     def _merged(self, arguments: dict[str, Any], wanted: Checked, seen: HostFile, before: str) -> str:
@@ -107,6 +107,5 @@ class ActionModule(ActionBase):
             )
         except ConfigTomlError as error:
             if seen.backups and (is_broken(seen) or isinstance(error, MissingEntryError)):
-                hint = "former contents are kept beside it; recover: true takes the newest whole one"
-                raise type(error)(f"{error} ({len(seen.backups)} {hint})") from error
+                raise type(error)(f"{error} ({len(seen.backups)} {KEPT})") from error
             raise

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 BACKUP = ".backup-"
 LOCK_PATIENCE = 15.0  # seconds to wait for another writer
+SAVE_PATIENCE = 1.0  # seconds to wait for one that empties the file before it fills it
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -66,7 +67,6 @@ class Replaced:
     before: Seen
     changed: bool
     backup: str | None = None
-    clock_behind: bool = False  # the new modification time is not later than the old one
 
 
 def read(path: str, follow: bool = True) -> Seen:
@@ -88,6 +88,16 @@ def read(path: str, follow: bool = True) -> Seen:
                 raise FileError(f"{path} is {what}.")
             mode = stat.S_IMODE(status.st_mode)
             return Seen(real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns)
+
+
+def read_filled(path: str, follow: bool = True) -> Seen:
+    """As read(), but an empty file is not believed at once: gitlab-runner saves in place, truncates and then writes."""
+    deadline = time.monotonic() + SAVE_PATIENCE
+    while True:
+        seen = read(path, follow)
+        if seen.content != b"" or time.monotonic() > deadline:
+            return seen
+        time.sleep(0.02)
 
 
 def replace(
@@ -126,8 +136,8 @@ def replace(
             kept = None
             if backup > 0 and seen.content is not None and seen.content != content:
                 kept = _keep(seen, backup)
-            mtime_ns = _write(seen, content, mode, uid, gid)
-            return Replaced(seen, True, kept, seen.content is not None and mtime_ns <= seen.mtime_ns)
+            _write(seen, content, mode, uid, gid)
+            return Replaced(seen, True, kept)
 
 
 def backups(path: str) -> list[str]:
@@ -153,7 +163,7 @@ def _plan(
     if expected is not None and (seen.sha256 or "absent") != expected:
         raise FileConflict(f"{path} was changed by somebody else since it was read; nothing was written.")
     same = seen.content == content and seen.mode == mode and uid in (None, seen.uid) and gid in (None, seen.gid)
-    return Replaced(seen, not same, None, seen.content is not None and time.time_ns() <= seen.mtime_ns)
+    return Replaced(seen, not same)
 
 
 def _resolve(path: str, follow: bool) -> str:
@@ -212,10 +222,10 @@ def _sweep(real: str) -> None:
             os.unlink(os.path.join(directory, entry))
 
 
-def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> int:
-    """Write, flush, compare once more, rename, flush the directory; return the modification time in ns."""
+def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> None:
+    """Write, flush, compare once more, rename, flush the directory."""
     directory = os.path.dirname(seen.path)
-    temporary, mtime_ns = _write_temporary(seen, content, mode, uid, gid)
+    temporary = _write_temporary(seen, content, mode, uid, gid)
     try:
         # gitlab-runner saves the file without asking for a lock (token rotation): look again, as late as possible
         if read(seen.path).content != seen.content:
@@ -225,10 +235,9 @@ def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | No
         os.unlink(temporary)
         raise
     _sync_directory(directory)
-    return mtime_ns
 
 
-def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> tuple[str, int]:
+def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> str:
     descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(seen.path), dir=os.path.dirname(seen.path))
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -241,11 +250,22 @@ def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid
             if wanted != (present.st_uid, present.st_gid):
                 os.fchown(descriptor, *wanted)
             os.fchmod(descriptor, mode)
+            _advance(descriptor, seen)
             os.fsync(descriptor)
-            return temporary, os.fstat(descriptor).st_mtime_ns
+            return temporary
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _advance(descriptor: int, seen: Seen) -> None:
+    """Date the new file later than the old one: gitlab-runner reads no other again, and a Pi's clock may be behind.
+
+    By a whole second, for what gitlab-runner has saved itself it remembers as a little later than the file says.
+    """
+    if os.fstat(descriptor).st_mtime_ns <= seen.mtime_ns:
+        later = seen.mtime_ns + 1_000_000_000
+        os.utime(descriptor, ns=(later, later))
 
 
 def _keep(seen: Seen, count: int) -> str:
@@ -256,7 +276,7 @@ def _keep(seen: Seen, count: int) -> str:
     present = backups(seen.path)
     number = int(present[0].rsplit("-", 1)[1]) + 1 if present else 1
     name = f"{seen.path}{BACKUP}{number}"
-    temporary, _mtime = _write_temporary(seen, seen.content or b"", 0o600, None, None)
+    temporary = _write_temporary(seen, seen.content or b"", 0o600, None, None)
     os.rename(temporary, name)
     for outdated in present[count - 1 :]:
         os.unlink(outdated)

@@ -104,6 +104,13 @@ options:
         If V(false), the task fails.
     type: bool
     default: true
+  recover:
+    description:
+      - If the file is empty or is not valid TOML although former contents are kept beside it, which a power cut can do
+        while GitLab Runner saves it, start from the newest kept content that is whole.
+      - If V(false), the task fails then, and nothing is written.
+    type: bool
+    default: false
   state:
     description:
       - V(absent) deletes the runner in GitLab and the entry in the file. A runner without our key is left alone, and
@@ -204,6 +211,11 @@ runner:
     verified_at:
       description: The server's time when the token was last known to work.
       type: str
+recovered_from:
+  description: The kept content that was used instead of the broken file.
+  returned: when O(recover) was needed
+  type: str
+  sample: /etc/gitlab-runner/config.toml.backup-7
 system_id:
   description: The host's system ID, by which GitLab tells machines apart.
   returned: success

@@ -103,8 +103,8 @@ RETURN = r"""
 needs:
   description:
     - What a running GitLab Runner needs to take up the change.
-    - V(none), V(poll) (it notices within seconds by itself), V(sighup) (the clock of the host is behind, so it does not
-      notice) or V(restart) (a setting was changed that is read at the start only).
+    - V(none), V(poll) (it notices within seconds by itself) or V(restart) (a setting was changed that is read at the
+      start only).
   returned: success
   type: str
   sample: poll

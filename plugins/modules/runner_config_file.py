@@ -126,12 +126,6 @@ backup_file:
   description: Where the former content was kept.
   returned: when a backup was made
   type: str
-clock_behind:
-  description:
-    - Whether the clock of the host is not later than the former modification time of the file.
-    - GitLab Runner then does not notice by itself that the file was replaced.
-  returned: when O(content) is given
-  type: bool
 system_id:
   description: The system ID in C(.runner_system_id) beside the file, or the one that fits this host when there is none.
   returned: when O(content) is not given
@@ -168,7 +162,7 @@ def backup_text(path: str) -> str:
 
 
 def read(params: dict[str, Any]) -> dict[str, Any]:
-    seen = durable.read(params["path"], follow=params["symlink"] == "follow")
+    seen = durable.read_filled(params["path"], follow=params["symlink"] == "follow")
     kept = durable.backups(seen.path)
     system_id, seeded = find_system_id(os.path.dirname(seen.path))
     reply: dict[str, Any] = {
@@ -209,7 +203,6 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "exists": True,
         "sha256": after.sha256,
         "mode": f"{mode:04o}",
-        "clock_behind": done.clock_behind,
         "diff": {
             "before": described(done.before),
             "after": described(after),

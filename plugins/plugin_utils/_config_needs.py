@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a running GitLab Runner needs to take up a changed config.toml.
 
-It looks at the modification time every 3 s and reloads by itself if that is later than the one it has loaded, or when
-it is sent SIGHUP. Some settings are read at its start only.
+It looks at the modification time every 3 s and reloads by itself if that is later than the one it has loaded, which
+_durable_file.py sees to. Some settings are read at its start only.
 https://docs.gitlab.com/runner/configuration/advanced-configuration/
 """
 
@@ -20,15 +20,14 @@ STARTED_ONCE = "runners.autoscaler"
 READ_AGAIN = "runners.autoscaler.policy"
 
 
-def needs(before: Mapping[str, Any], after: Mapping[str, Any], *, clock_behind: bool = False) -> str:
-    """none, poll (it notices by itself), sighup or restart, from the data of config.toml as _config_document.parse
-    gives it. clock_behind: the modification time did not advance."""
+def needs(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """none, poll (it notices by itself) or restart, from the data of config.toml as _config_document.parse gives it."""
     paths = set(changed_paths(before, after))
     if not paths:
         return "none"
     if any(map(_read_at_start, paths)):
         return "restart"
-    return "sighup" if clock_behind else "poll"
+    return "poll"
 
 
 def changed_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

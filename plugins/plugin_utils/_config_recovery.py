@@ -10,10 +10,22 @@ from __future__ import annotations
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError, parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
 
+KEPT = "former contents are kept beside it; recover: true takes the newest whole one"
+
 
 def is_broken(seen: HostFile) -> bool:
     """Whether the file is there but empty or not TOML."""
     return seen.exists and not _is_whole(seen.content)
+
+
+def left_broken(seen: HostFile) -> ConfigTomlError:
+    """What to say of a broken file that has former contents, and that nobody allowed to replace by one of them."""
+    try:
+        parse(seen.content)
+        what = "config.toml is empty, as a power cut leaves it"
+    except ConfigTomlError as error:
+        what = str(error)
+    return ConfigTomlError(f"{what} ({len(seen.backups)} {KEPT})")
 
 
 def newest_whole(backups: list[tuple[str, str]]) -> tuple[str, str]:

@@ -45,16 +45,15 @@ def nanoseconds(duration: Any) -> int | None:
 
 def equivalent(path: str, present: Any, wanted: Any) -> bool:
     """Whether GitLab Runner reads ``present`` (None: the key is absent) at ``path`` as it would read ``wanted``."""
-    key = schema().find(path)
     if present is None:
-        return not (key and key.nullable) and _is_zero(path, wanted)
+        return _is_absent(path, wanted)
     return identical(_normal(path, present), _normal(path, wanted))
 
 
-def _is_zero(path: str, value: Any) -> bool:
+def _is_absent(path: str, value: Any) -> bool:
     """Whether GitLab Runner has this value for a key that is absent; a table that is there is never like none."""
     key = schema().find(path)
-    if key is None or key.is_table:
+    if key is None or key.is_table or key.nullable:
         return False
     return not value or value == YEAR_ONE or (key.type == "duration" and nanoseconds(value) == 0)
 
@@ -63,7 +62,8 @@ def _normal(path: str, value: Any) -> Any:
     """One form for all values that are the same to GitLab Runner."""
     key = schema().find(path)
     if isinstance(value, Mapping):
-        return {name: _normal(join(path, name), item) for name, item in value.items()}
+        places = {name: join(path, name) for name in value}
+        return {name: _normal(places[name], item) for name, item in value.items() if not _is_absent(places[name], item)}
     if key is None:
         return value
     if isinstance(value, list):

@@ -26,7 +26,6 @@ RETURNED = {
     "backups",
     "backup_contents",
     "backup_file",
-    "clock_behind",
     "system_id",
     "system_id_seeded",
 }
@@ -48,7 +47,6 @@ class HostFile:
     system_id_seeded: bool
     mode: int = 0o600
     backups: tuple[str, ...] = ()
-    clock_behind: bool = False  # after a replacement: gitlab-runner does not notice it by itself
 
 
 class HostFileError(Exception):
@@ -110,7 +108,7 @@ def replace_host_file(
         },
     )
     kept = (reply["backup_file"],) if "backup_file" in reply else ()
-    return replace(written, backups=kept + seen.backups, clock_behind=reply["clock_behind"])
+    return replace(written, backups=kept + seen.backups)
 
 
 def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def loaded(pi: Host) -> int:
     return log.count("Configuration loaded")
 
 
-def test_a_process_that_cannot_notice_is_told(lab: Lab, pis: dict[str, Host]) -> None:
+def test_a_process_notices_although_the_clock_went_back(lab: Lab, pis: dict[str, Host]) -> None:
     # As on a Pi whose clock was ahead when the file was written last: what is written now looks older.
     before, count = started(pis[PI]), loaded(pis[PI])
     pis[PI].check_output("touch -d '+2 hours' /etc/gitlab-runner/config.toml")
@@ -73,7 +73,8 @@ def test_a_process_that_cannot_notice_is_told(lab: Lab, pis: dict[str, Host]) ->
         time.sleep(0.5)
     count = loaded(pis[PI])
     assert lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": {**SETTINGS, "concurrent": 3}})).code == 0
-    assert loaded(pis[PI]) > count
+    while loaded(pis[PI]) == count:
+        time.sleep(0.5)
     assert started(pis[PI]) == before
     assert lab.play("--limit", PI).code == 0
 

@@ -58,7 +58,6 @@ class Host:
             "exists": True,
             "sha256": str(hash(self.content)),
             "mode": "0600",
-            "clock_behind": False,
             "content": "x",
         }
 

@@ -109,6 +109,29 @@ def test_a_file_that_does_not_parse_is_left_alone(play: Play, world: World) -> N
 
 
 @on_one_core
+@pytest.mark.parametrize("broken", ["", "\0" * 40, "[[runners]]\nname = "], ids=["empty", "zeros", "cut"])
+def test_a_file_that_a_power_cut_left_is_not_taken_for_a_new_one(play: Play, world: World, broken: str) -> None:
+    """Others' entries are in the content that is kept beside it."""
+    play.register()
+    kept = '[[runners]]\nname = "mine"\nurl = "https://gitlab.example.org"\ntoken = "glrt-mine"\n'
+    kept += play.config.read_text()
+    backup = play.config.with_name("config.toml.backup-1")
+    backup.write_text(kept)
+    play.config.write_text(broken)
+    world.gitlab.journal.clear()
+    assert "1 former contents are kept beside it; recover: true takes the newest whole one" in sentence(play.register())
+    assert (play.config.read_text(), world.requests()) == (broken, [])
+
+    foretold = play.register("--check", recover=True)
+    assert (recap(foretold), play.config.read_text()) == ((1, 0), broken)
+    done = play.register(recover=True)
+    assert (recap(done), play.config.read_text()) == ((1, 0), kept)
+    assert "backup-1 is used instead" in " ".join((done.stdout + done.stderr).split())
+    assert recap(play.register(recover=True)) == (0, 0)
+    assert len(world.gitlab.runners) == 1
+
+
+@on_one_core
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_cannot_be_written(play: Play, world: World) -> None:
     play.config.parent.mkdir(mode=0o500)
