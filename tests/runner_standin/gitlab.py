@@ -85,7 +85,8 @@ class Client:
         return self._post("runners/verify", {"info": self.info()})
 
     def reset_token(self) -> Reply:
-        return self._post("runners/reset_authentication_token", {})
+        """The one request that does not say which machine asks."""
+        return self._json("POST", "runners/reset_authentication_token", {"token": self._runner.token}, {})
 
     def request_job(self, last_update: str) -> Reply:
         return self._post("jobs/request", {"info": self.info(), "last_update": last_update})

@@ -40,6 +40,7 @@ class Process:
         self._system_id = ""
         self._health = Health()
         self._feeding = True
+        self._aborting = False
         self._last_update: dict[str, str] = {}
         self._jobs: dict[str, int] = collections.Counter()  # by token: requests and jobs under way
         self._requesting: set[str] = set()
@@ -178,6 +179,8 @@ class Process:
         stop = Stop(job.timeout)
         with self._lock:
             self._stops.add(stop)
+            if self._aborting:  # its request was under way when the signal came
+                stop.set(Cause.SHUTDOWN)
         try:
             self._offer(runner)  # there may be more where this one came from
             execute(job, runner, client, stop, self._working_directory, self._user)
@@ -200,6 +203,7 @@ class Process:
     def _abort(self) -> int:
         _LOG.warning("Starting forceful shutdown shutdown-timeout=%gs", self._config.shutdown_timeout)
         with self._lock:
+            self._aborting = True
             for stop in self._stops:
                 stop.set(Cause.SHUTDOWN)
         return 0 if self._wait_for_jobs(self._config.shutdown_timeout) else 1

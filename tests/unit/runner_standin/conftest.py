@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,19 +13,12 @@ from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import Runner
 from fake_gitlab.server import Server
 from standin_pi import Pi
-
-_PROGRAMS = {
-    "stand-in": [sys.executable, "-m", "runner_standin"],
-    "gitlab-runner": [shutil.which("gitlab-runner") or ""],
-}
+from standin_programs import PROGRAMS, installed
 
 
-@pytest.fixture(params=_PROGRAMS)
+@pytest.fixture(params=PROGRAMS)
 def program(request: pytest.FixtureRequest) -> list[str]:
-    command = _PROGRAMS[request.param]
-    if not command[0]:
-        pytest.skip("no gitlab-runner on PATH")
-    return command
+    return installed(request.param)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_TESTS = Path(__file__).parents[2]
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
     """Return once the condition holds; fail when the time is over."""
     end = time.monotonic() + seconds
     while not condition():
@@ -50,11 +50,15 @@ class Pi:
         part.chmod(0o600)
         part.rename(self.config)
 
+    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One of the program's commands that end by themselves."""
+        whole = [*self.program, name, "--config", str(self.config), *arguments]
+        return subprocess.run(whole, capture_output=True, text=True, env=_ENVIRONMENT, check=False, timeout=20)
+
     def start(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
         command = [*self.program, "run", "--config", str(self.config), "--working-directory", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=_ENVIRONMENT, start_new_session=True)
 
     def signal(self, number: int) -> None:
         assert self.process is not None

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from fake_gitlab import FakeGitLab, Fault
 from fake_gitlab.namespaces import Project
-from fake_gitlab.runners import Runner
+from fake_gitlab.runners import LEGACY_SYSTEM_ID, Runner
 from standin_pi import Pi, eventually
 
 pytestmark = pytest.mark.slow
@@ -59,15 +59,28 @@ def test_sigquit_finishes_the_job_and_takes_no_other(
 
 
 def test_sigterm_aborts_the_job(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    gitlab.settings.trace_update_interval = 1
     job = gitlab.add_job(project, ["echo begun", "sleep 60"])
     pi.write(pi.entry(runner.token))
     pi.start()
-    eventually(lambda: job.status == "running")
+    eventually(lambda: "begun" in job.log)
     pi.signal(signal.SIGTERM)
     pi.wait()
     assert job.status == "failed"
     assert job.failure_reason != "script_failure"
     assert "aborted" in job.log
+
+
+def test_sigterm_while_a_job_is_on_its_way(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+    """GitLab has given the job away before the signal, and its reply comes after it: the script does not begin."""
+    gitlab.faults.add(Fault("POST", "/jobs/request", delay=0.5, after=True))
+    job = gitlab.add_job(project, ["sleep 60"])
+    pi.write(pi.entry(runner.token))
+    pi.start()
+    eventually(lambda: job.status == "running")
+    pi.signal(signal.SIGTERM)
+    pi.wait()
+    assert "sleep" not in job.log
 
 
 def test_a_canceled_job_is_ended(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
@@ -96,7 +109,7 @@ def test_a_cut_log_is_sent_again(gitlab: FakeGitLab, project: Project, runner: R
     job = gitlab.add_job(project, ["echo once"])
     pi.write(pi.entry(runner.token))
     pi.start()
-    eventually(lambda: job.status == "success", 20)
+    eventually(lambda: job.status == "success")
     assert job.log.count("once") == 2  # the command and what it printed
 
 
@@ -119,7 +132,7 @@ def test_three_refusals_make_an_entry_rest(gitlab: FakeGitLab, project: Project,
     other = gitlab.create_runner("project_type", owner=project, run_untagged=False, tag_list=["other"])
     pi.write(pi.entry("glrt-nobody"), pi.entry(other.token))
     pi.start()
-    eventually(lambda: "unhealthy" in pi.said, 15)
+    eventually(lambda: "unhealthy" in pi.said)
     answered = len(_requests(gitlab))
     eventually(lambda: len(_requests(gitlab)) >= answered + 2)
     assert _requests(gitlab).count(403) == 3
@@ -132,7 +145,7 @@ def test_no_workers_is_fatal(runner: Runner, pi: Pi) -> None:
 
 
 def test_an_expiring_token_is_exchanged(gitlab: FakeGitLab, runner: Runner, pi: Pi) -> None:
-    """The file is rewritten in place: new token, same mode and owner, comments gone."""
+    """By a request that names no machine. The file is rewritten in place: new token, same mode, comments gone."""
     gitlab.settings.token_lifetime = 3600
     before, now = runner.token, gitlab.clock.now()
     dates = [(now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ") for seconds in (-100, 10)]
@@ -146,3 +159,4 @@ def test_an_expiring_token_is_exchanged(gitlab: FakeGitLab, runner: Runner, pi: 
     assert '  name = "pi"\n' in text
     assert (pi.config.stat().st_ino, stat.S_IMODE(pi.config.stat().st_mode)) == (inode, 0o600)
     eventually(lambda: _requests(gitlab)[-1:] == [204])
+    assert set(runner.managers) == {LEGACY_SYSTEM_ID, (pi.folder / ".runner_system_id").read_text()}
