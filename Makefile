@@ -40,8 +40,11 @@ demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
 	@PYTHONPATH=molecule:tests:.cache/collections python -m bench
 
-soak: setup ## Run the property tests ten times as long as `make test` does.
+soak: setup ## Run the property tests ten times as long as `make test` does, and kill plays on Pis from every start.
 	@PIFLEET_HISTORIES=20000 pytest -q -n auto tests/unit tests/soak
+	trap '$(LAB) down soak' EXIT
+	$(LAB) up soak --pis 2
+	PIFLEET_LAB=soak pytest -q tests/integration/kills
 
 clean: ## Remove the labs, what they left running, and the engine that they started.
 	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi

@@ -10,7 +10,10 @@ from pathlib import Path
 from .host import CACHE, docker, run, say
 
 _CUSTOMIZE = Path(__file__).with_name("customize.sh")
-_PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,kmod,ca-certificates"
+_PACKAGES = (
+    "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,kmod,ca-certificates,"
+    "strace"  # in Raspberry Pi OS Lite, too; the tests of power cuts use it
+)
 
 
 def pi_image(suite: str) -> str:

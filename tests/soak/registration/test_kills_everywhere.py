@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL of a real play at every request and every file operation, from every start, and of removals."""
+"""SIGKILL of a real play at every request and every execution of the module, from every start, and of removals."""
 
 from __future__ import annotations
 

@@ -4,38 +4,38 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from registration_play import Play, actions, recap
+from registration_play import SHOW_ACTIONS, Play, actions, recap
+from registration_world import Pi, World
 
-KEY = "default/pi-01/docker"
-
-Start = Callable[[Play], None]
+Start = Callable[[World, Pi], object]
 
 
-def bare(play: Play) -> None:
+def bare(world: World, pi: Pi) -> None:
     """Nothing on the host, nothing in GitLab."""
 
 
-def new_card(play: Play) -> None:
-    play.register()
-    play.config.unlink()
+def new_card(world: World, pi: Pi) -> None:
+    world.register(pi)
+    pi.reflash()
 
 
-def token_reset(play: Play) -> None:
-    play.register()
-    play.world.gitlab.reset_runner_token(1)
+def token_reset(world: World, pi: Pi) -> None:
+    world.register(pi)
+    world.gitlab.reset_runner_token(1)
 
 
-def duplicated(play: Play) -> None:
-    new_card(play)
-    play.world.gitlab.duplicate_runner(1)
+def duplicated(world: World, pi: Pi) -> None:
+    new_card(world, pi)
+    world.gitlab.duplicate_runner(1)
 
 
-def drifted(play: Play) -> None:
-    play.register()
-    play.world.gitlab.edit_runner(1, tag_list=["odd"], maintenance_note="")
+def drifted(world: World, pi: Pi) -> None:
+    world.register(pi)
+    world.gitlab.edit_runner(1, tag_list=["odd"], maintenance_note="")
 
 
 STARTS: dict[str, Start] = {
@@ -47,50 +47,90 @@ STARTS: dict[str, Start] = {
 }
 
 
+class Moment(Protocol):
+    def kill(self, play: Play, options: dict[str, Any]) -> None:
+        """Run a play that does not get beyond this moment."""
+
+
+@dataclass(frozen=True)
+class AtRequest:
+    number: int
+    when: str
+
+    def kill(self, play: Play, options: dict[str, Any]) -> None:
+        play.kill_at_request(self.number, self.when)
+        die(play, options)
+
+
+@dataclass(frozen=True)
+class AtExecution:
+    number: int
+    when: str
+
+    def kill(self, play: Play, options: dict[str, Any]) -> None:
+        play.kill_at_execution(self.number, self.when)
+        die(play, options)
+
+
+def die(play: Play, options: dict[str, Any]) -> None:
+    killed = play.register(**options)
+    play.live()
+    assert killed.returncode == -9, killed.stdout + killed.stderr
+
+
 def kill_everywhere(play: Play, start: Start, **options: Any) -> int:
-    """Kill at every moment, and look at what one more run makes of it. Returns the number of kills."""
+    """Kill at every request and every execution of the module. Returns the number of kills."""
+    moments = events(play, start, options)
+    kill_at(moments, play, start, options)
+    return len(moments)
+
+
+def events(play: Play, start: Start, options: dict[str, Any]) -> list[Moment]:
+    """Before and after every request and every execution of the module, as an undisturbed play makes them."""
     again(play, start)
-    done = play.register(**options)
-    assert recap(done) == (1, 0)
-    requests = range(1, len(play.world.gitlab.journal) + 1)
-    executions = range(1, play.module_executions + 1)
-    kills = 0
+    assert recap(play.register(**options)) == (1, 0)
+    found: list[Moment] = []
     for when in ("before", "after"):
-        for number in requests:
-            again(play, start)
-            play.kill_at_request(number, when)
-            killed = play.register(**options)
-            play.live()
-            assert killed.returncode == -9, killed.stdout + killed.stderr
-            healed(play, options)
-            kills += 1
-        for number in executions:
-            again(play, start)
-            killed = play.register(strike=f"{number} {when}", **options)
-            assert killed.returncode == -9, killed.stdout + killed.stderr
-            healed(play, options)
-            kills += 1
-    return kills
+        found += [AtRequest(number + 1, when) for number in range(len(play.world.gitlab.journal))]
+        found += [AtExecution(number + 1, when) for number in range(play.module_executions)]
+    return found
+
+
+def kill_at(moments: Iterable[Moment], play: Play, start: Start, options: dict[str, Any]) -> None:
+    """Kill at each of the moments, and look at what one more run makes of it."""
+    for moment in moments:
+        again(play, start)
+        try:
+            moment.kill(play, options)
+            heal(play, options)
+        except BaseException as error:
+            error.add_note(f"{play.host.name}, killed at {moment}")
+            raise
 
 
 def again(play: Play, start: Start) -> None:
     """The same start once more, in an empty world."""
+    pi = Pi(play.host.name, play.system_id)
     play.world.__post_init__()
-    play.config.unlink(missing_ok=True)
-    start(play)
+    start(play.world, pi)
+    play.host.put({} if pi.content is None else {"config.toml": pi.content, ".runner_system_id": pi.system_id})
     play.world.gitlab.journal.clear()
 
 
-def healed(play: Play, options: dict[str, Any]) -> None:
-    recap(play.register(**options))
-    numbers = play.world.with_key(KEY)
-    entries = tomllib.loads(play.config.read_text()).get("runners", []) if play.config.exists() else []
+def heal(play: Play, options: dict[str, Any]) -> None:
+    """Register once, which must put everything right, and once more, which must find nothing to do."""
+    task = play.task(**options)
+    done = play.run([task, task, SHOW_ACTIONS], play.host.name, "-v")
+    assert recap(done)[1] == 0
+    assert actions(done) == []
+    files = play.host.files()
+    entries = tomllib.loads(files.get("config.toml", "")).get("runners", [])
+    numbers = play.world.with_key(f"default/{play.host.name}/docker")
+    assert not files.keys() - {"config.toml", ".runner_system_id"}, "a temporary file was left behind"
     if options.get("state") == "absent":
         assert (numbers, entries) == ([], [])
         return
     (entry,) = entries
     runner = play.world.gitlab.runner_by_token(entry["token"])
     assert runner is not None
-    assert numbers == [runner.id] == [entry["id"]]
-    assert sorted(play.config.parent.glob("*config.toml*")) == [play.config], "a temporary file was left behind"
-    assert actions(play.register(**options)) == []
+    assert [runner.id] == [entry["id"]] == numbers == list(play.world.gitlab.runners)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """gitlab_runner_register in real plays, over the real ssh connection plugin, and with SIGKILL at every event.
 
-ssh itself is a script that runs the command here, so that everything the plugin would log of a host's replies can be
-seen. Each of its executions of our module is a file operation; before or after any of them, and before or after any
-request, everything that belongs to the play can be killed, the module on the "host" included.
+What the plugin takes for ssh is registration_ssh.py, so that everything it would log of a host's replies can be seen,
+and so that everything which belongs to the play on this machine can be killed before or after any execution of our
+module, as it can before or after any request.
 """
 
 from __future__ import annotations
@@ -14,55 +14,45 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import registration_ssh
 from fake_gitlab import Cut
 from fake_gitlab.journal import Entry
+from registration_host import Host, LocalHost
 from registration_kill import MARK, kill_all
+from registration_ssh import WATCH
 from registration_world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOKS = os.environ.get("PIFLEET_ANSIBLE_PLAYBOOKS", str(Path(sys.executable).with_name("ansible-playbook")))
-
-SSH = """#!/bin/sh
-for last; do :; done
-case "$last" in *"{python}"*) ;; *) exec /bin/sh -c "$last" ;; esac
-echo module >>"{calls}"
-moment=$(wc -l <"{calls}")
-[ "$moment before" = "$(cat "{strike}")" ] && exec "{python}" "{killer}"
-[ "$moment after" = "$(cat "{strike}")" ] || exec /bin/sh -c "$last"
-/bin/sh -c "$last" >/dev/null
-exec "{python}" "{killer}"
-"""
+SHOW_ACTIONS = {"ansible.builtin.debug": {"msg": "ACTIONS={{ done.actions | to_json }}"}}
 
 
 class Play:
-    """Runs one registration task against a directory that stands for the host."""
+    """Runs registration tasks against a host; what the control node keeps is in a directory."""
 
-    def __init__(self, program: str, directory: Path, world: World) -> None:
+    def __init__(self, program: str, directory: Path, world: World, host: Host | None = None) -> None:
         self.program, self.directory, self.world = program, directory, world
-        self.config = directory / "etc" / "config.toml"
-        self.calls, self.strike = directory / "calls", directory / "strike"
+        self.host: Host = host or LocalHost(directory)
+        self.config, self.calls = self.host.config, directory / "calls"
         self.mark = uuid.uuid4().hex
+        self.live()
         (directory / "ansible.cfg").touch()
-        killer = directory / "killer.py"
-        killer.write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n{KILLER}")
-        places = {"calls": self.calls, "strike": self.strike, "killer": killer, "python": sys.executable}
         ssh = directory / "ssh"
-        ssh.write_text(SSH.format(**places))
+        ssh.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{registration_ssh.__file__}" "$@"\n')
         ssh.chmod(0o755)
 
-    def register(
-        self, *arguments: str, host: str = "pi-01", verbosity: str = "-v", strike: str = "", **options: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """One play. `strike`: "3 before" or "3 after" kills it at the third execution of our module."""
-        self.calls.write_text("")
-        self.strike.write_text(strike)
-        task = {"pifleet.ci.gitlab_runner_register": self.world.options(config_path=str(self.config), **options)}
-        show = {"ansible.builtin.debug": {"msg": "ACTIONS={{ done.actions | to_json }}"}}
-        return self.run([{**task, "register": "done"}, show], host, verbosity, *arguments)
+    def register(self, *arguments: str, verbosity: str = "-v", **options: Any) -> subprocess.CompletedProcess[str]:
+        """One play with one registration, which shows its actions."""
+        return self.run([self.task(**options), SHOW_ACTIONS], self.host.name, verbosity, *arguments)
+
+    def task(self, **options: Any) -> dict[str, Any]:
+        options = self.world.options(config_path=str(self.config), **options)
+        return {"pifleet.ci.gitlab_runner_register": options, "register": "done"}
 
     def run(
         self, tasks: list[dict[str, Any]], host: str, verbosity: str, *arguments: str
@@ -73,8 +63,16 @@ class Play:
             "ansible_connection": "ansible.builtin.ssh",
             "ansible_ssh_executable": str(self.directory / "ssh"),
             "ansible_pipelining": True,
-            "ansible_remote_tmp": str(self.directory / "tmp"),
-            "ansible_python_interpreter": sys.executable,
+            "ansible_python_interpreter": self.host.python,
+            **self.host.variables,
+        }
+        self.calls.write_text("")
+        watch = {
+            "calls": str(self.calls),
+            "python": self.host.python,
+            "carrier": self.host.carrier,
+            "strike": self.strike,
+            "under": self.under,
         }
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHONPATH"))},
@@ -82,12 +80,27 @@ class Play:
             "ANSIBLE_HOME": str(self.directory / "ansible"),
             "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
             MARK: self.mark,
+            WATCH: json.dumps(watch),
         }
-        command = [self.program, "-i", f"{host},", verbosity, "-e", json.dumps(variables), *arguments, str(playbook)]
+        options = ["-i", self.host.inventory, verbosity, "-e", json.dumps(variables)]
         return subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False, cwd=self.directory, timeout=120
+            [self.program, *options, *arguments, str(playbook)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            cwd=self.directory,
+            timeout=120,
         )
+
+    @cached_property
+    def system_id(self) -> str:
+        """What the module makes the host's system ID when it finds it bare."""
+        self.host.put({})
+        recap(self.register())
+        return self.host.files()[".runner_system_id"]
 
     @property
     def module_executions(self) -> int:
@@ -106,15 +119,18 @@ class Play:
         self.world.gitlab.before_request = hook if when == "before" else None
         self.world.gitlab.after_commit = hook if when == "after" else None
 
+    def kill_at_execution(self, number: int, when: str) -> None:
+        """Arrange that plays die before or after the so-manieth execution of our module."""
+        self.strike = f"{number} {when}"
+
+    def run_under(self, commands: Mapping[int, str]) -> None:
+        """Arrange that the so-manieth execution of our module runs under this command, on the host."""
+        self.under = dict(commands)
+
     def live(self) -> None:
+        """Let the next play do its work."""
+        self.strike, self.under = "", dict[int, str]()
         self.world.gitlab.before_request = self.world.gitlab.after_commit = None
-
-
-KILLER = f"""
-import os
-from registration_kill import kill_all
-kill_all(os.environ["{MARK}"])
-"""
 
 
 def recap(done: subprocess.CompletedProcess[str]) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL of a whole real play at every request and every file operation in turn, then one run: exactly one runner.
+"""SIGKILL of a whole real play at every request and every execution of the module, then one run: exactly one runner.
 
-Here the two histories that matter most; tests/soak/registration goes through the others.
+Here the two histories that matter most; tests/soak/registration goes through the others, tests/integration/kills kills
+on Pis, and within the module.
 """
 
 from __future__ import annotations

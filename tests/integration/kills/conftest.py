@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays of the unit tests' world, on the lab's Pis: each Pi has a GitLab of its own, on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import fake_gitlab
+import pytest
+from lab.fleet import Lab
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "registration"))
+
+from registration_kill import kill_all
+from registration_play import PLAYBOOKS, Play
+from registration_world import World
+from simulated_pi import SimulatedPi
+
+
+@pytest.fixture
+def plays(lab: Lab, tmp_path: Path) -> Iterator[dict[SimulatedPi, Play]]:
+    """The Pis of the lab, and plays for each."""
+    pis = [SimulatedPi(lab, name) for name in lab.addresses]
+    with ExitStack() as stack:
+        yield {pi: stack.enter_context(play_on(pi, tmp_path / pi.name)) for pi in pis}
+
+
+@contextmanager
+def play_on(pi: SimulatedPi, directory: Path) -> Iterator[Play]:
+    directory.mkdir()
+    with fake_gitlab.serving(fake_gitlab.FakeGitLab()) as server:
+        play = Play(PLAYBOOKS.split(":")[0], directory, World(server.gitlab, server.url), pi)
+        try:
+            yield play
+        finally:
+            kill_all(play.mark)  # its connection to the Pi, which would stay for a minute
+            pi.clean()
