@@ -21,11 +21,12 @@ from simulated_pi import SimulatedPi
 
 
 @pytest.fixture
-def plays(lab: Lab, tmp_path: Path) -> Iterator[dict[SimulatedPi, Play]]:
+def plays(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[SimulatedPi, Play]]:
     """The Pis of the lab, and plays for each."""
+    folder = tmp_path_factory.mktemp("pis")  # short: the path of an ssh socket has room for a hundred letters
     pis = [SimulatedPi(lab, name) for name in lab.addresses]
     with ExitStack() as stack:
-        yield {pi: stack.enter_context(play_on(pi, tmp_path / pi.name)) for pi in pis}
+        yield {pi: stack.enter_context(play_on(pi, folder / pi.name)) for pi in pis}
 
 
 @contextmanager

@@ -88,7 +88,8 @@ def kill_everywhere(play: Play, start: Start, **options: Any) -> int:
 def events(play: Play, start: Start, options: dict[str, Any]) -> list[Moment]:
     """Before and after every request and every execution of the module, as an undisturbed play makes them."""
     again(play, start)
-    assert recap(play.register(**options)) == (1, 0)
+    done = play.register(**options)
+    assert recap(done) == (1, 0), done.stdout + done.stderr
     found: list[Moment] = []
     for when in ("before", "after"):
         found += [AtRequest(number + 1, when) for number in range(len(play.world.gitlab.journal))]
@@ -121,7 +122,7 @@ def heal(play: Play, options: dict[str, Any]) -> None:
     """Register once, which must put everything right, and once more, which must find nothing to do."""
     task = play.task(**options)
     done = play.run([task, task, SHOW_ACTIONS], play.host.name, "-v")
-    assert recap(done)[1] == 0
+    assert recap(done)[1] == 0, done.stdout + done.stderr
     assert actions(done) == []
     files = play.host.files()
     entries = tomllib.loads(files.get("config.toml", "")).get("runners", [])
