@@ -80,6 +80,7 @@ class Play:
             "ANSIBLE_HOME": str(self.directory / "ansible"),
             "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_TIMEOUT": "60",  # several plays at once on a small machine: sudo's prompt may take a while
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
             MARK: self.mark,
             WATCH: json.dumps(watch),
