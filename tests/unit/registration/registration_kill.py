@@ -8,17 +8,19 @@ import signal
 from pathlib import Path
 
 MARK = "PIFLEET_TEST_PLAY"
-"""The environment variable that a play's processes have in common."""
+"""The environment variable that a play's processes have in common. Its value is found nowhere else."""
 
 
 def kill_all(mark: str) -> None:
-    """SIGKILL for every process of a play: the workers have sessions of their own, so the group is not enough."""
-    wanted = f"{MARK}={mark}".encode()
+    """SIGKILL for every process of a play: the workers have sessions of their own, so the group is not enough.
+
+    The ssh that keeps a connection open writes its title over its environment: it is known by the path of its socket.
+    """
     victims = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             try:
-                if wanted in (process / "environ").read_bytes().split(b"\0"):
+                if mark.encode() in (process / "environ").read_bytes() + (process / "cmdline").read_bytes():
                     victims.append(int(process.name))
             except OSError:
                 continue

@@ -39,7 +39,7 @@ class Play:
         self.program, self.directory, self.world = program, directory, world
         self.host: Host = host or LocalHost(directory)
         self.config, self.calls = self.host.config, directory / "calls"
-        self.mark = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex[:12]
         self.live()
         (directory / "ansible.cfg").touch()
         ssh = directory / "ssh"
@@ -81,7 +81,7 @@ class Play:
             "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_TIMEOUT": "60",  # several plays at once on a small machine: sudo's prompt may take a while
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / "cp"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.directory / self.mark),
             MARK: self.mark,
             WATCH: json.dumps(watch),
         }
