@@ -52,6 +52,12 @@ class Caller:
         needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
         return any(self.role_in(owner) >= needed for owner in self._owners(runner))
 
+    def may_delete(self, runner: Runner) -> bool:
+        return self.is_admin or (self.may_update(runner) and len(runner.project_ids) <= 1)
+
+    def may_assign(self, runner: Runner) -> bool:
+        return self.is_admin or (self.may_update(runner) and not runner.locked)
+
     def may_read_builds(self, runner: Runner) -> bool:
         """As reading, but everybody's instance runners show their jobs to administrators only."""
         return self.may_read(runner) and (self.is_admin or self.user.auditor or runner.runner_type != "instance_type")
@@ -62,7 +68,7 @@ class Caller:
         return self.role_in(namespace) >= (Role.OWNER if isinstance(namespace, Group) else Role.MAINTAINER)
 
     def may_see(self, namespace: Group | Project) -> bool:
-        return self.is_admin or self.user.auditor or self.role_in(namespace) > 0
+        return namespace.public or self.is_admin or self.user.auditor or self.role_in(namespace) > 0
 
     def _owners(self, runner: Runner) -> list[Group | Project]:
         groups = [self.gitlab.groups[runner.group_id]] if runner.group_id in self.gitlab.groups else []
@@ -78,12 +84,28 @@ def authenticate(gitlab: FakeGitLab, call: Call) -> Caller:
     call.user = user.username
     if token.revoked:
         raise refusals.invalid_token("Token was revoked. You have to re-authorize from the user.")
-    if token.expires_at is not None and token.expires_at <= gitlab.clock.now():
+    if token.expired(gitlab.clock.now()):
         raise refusals.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
-    accepted = _accepted_scopes(call)
+    accepted = _accepted_scopes(gitlab, call)
     if not token.scopes.intersection(accepted):
         raise refusals.insufficient_scope(accepted)
     return Caller(gitlab, user, user.admin and _admin_mode(gitlab, token))
+
+
+def authenticate_graphql(gitlab: FakeGitLab, call: Call) -> Caller | None:
+    """The user behind the token, None without one. Whatever is wrong with a token is the same 401.
+
+    Admin mode asks no scope of tokens here: `GraphqlController` bypasses it (`sessionless_bypass_admin_mode!`).
+    """
+    value = _credential(call)
+    if not value:
+        return None
+    token = gitlab.access_tokens.get(value)
+    if token is None or not token.works(gitlab.clock.now()) or not token.scopes & {"api", "read_api"}:
+        raise refusals.graphql(401, "Invalid token")
+    user = gitlab.users[token.user_id]
+    call.user = user.username
+    return Caller(gitlab, user, user.admin)
 
 
 def _admin_mode(gitlab: FakeGitLab, token: AccessToken) -> bool:
@@ -94,20 +116,20 @@ def _credential(call: Call) -> str:
     scheme, _, bearer = call.headers.get("authorization", "").partition(" ")
     return (
         call.headers.get("private-token")
-        or str(call.params.get("private_token") or "")
+        or str(call.params.get("private_token") or call.params.get("access_token") or "")
         or (bearer.strip() if scheme.lower() == "bearer" else "")
     )
 
 
-def _accepted_scopes(call: Call) -> list[str]:
+def _accepted_scopes(gitlab: FakeGitLab, call: Call) -> list[str]:
     """`manage_runner` opens only paths below /runners/ that name a runner, `create_runner` only the creation."""
     scopes = ["api"]
     if call.method in ("GET", "HEAD"):
         scopes.append("read_api")
-    if call.path.startswith(f"{API}/runners/") and "id" in call.params:
+    if gitlab.has("manage_runner_scope") and call.path.startswith(f"{API}/runners/") and "id" in call.params:
         scopes.append("manage_runner")
     if call.path in (f"{API}/user", f"{API}/version"):
         scopes.append("read_user")
-    if call.path == f"{API}/user/runners" and call.method == "POST":
+    if gitlab.has("create_runner_scope") and call.path == f"{API}/user/runners" and call.method == "POST":
         scopes.append("create_runner")
     return scopes

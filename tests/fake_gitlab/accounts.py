@@ -26,3 +26,9 @@ class AccessToken:
     scopes: frozenset[str]
     expires_at: datetime | None = None
     revoked: bool = False
+
+    def works(self, now: datetime) -> bool:
+        return not self.revoked and not self.expired(now)
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now

@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from fake_gitlab import api, control, page
-from fake_gitlab.exchange import API, Call, Endpoint, Reply
+from fake_gitlab.api import graphql
+from fake_gitlab.exchange import API, GRAPHQL, Call, Endpoint, Reply, short
 from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.journal import Entry
 from fake_gitlab.state import FakeGitLab, Hook
@@ -32,18 +33,19 @@ def application(gitlab: FakeGitLab) -> Starlette:
     anything = Endpoint("*", "/{rest:path}", lambda *_: Reply(404, {"error": "404 Not Found"}), "unknown")
     return Starlette(
         routes=[
-            *(_api_route(gitlab, endpoint) for endpoint in (*api.ENDPOINTS, anything)),
+            *(_api_route(gitlab, API + endpoint.path, endpoint) for endpoint in (*api.ENDPOINTS, anything)),
+            _api_route(gitlab, GRAPHQL, graphql.ENDPOINT),
             *(_control_route(gitlab, endpoint) for endpoint in control.ENDPOINTS),
             *_page_routes(gitlab),
         ]
     )
 
 
-def _api_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
+def _api_route(gitlab: FakeGitLab, path: str, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         return await _exchange(gitlab, endpoint, request)
 
-    return Route(API + endpoint.path, answer, methods=_METHODS if endpoint.method == "*" else [endpoint.method])
+    return Route(path, answer, methods=_METHODS if endpoint.method == "*" else [endpoint.method])
 
 
 def _control_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
@@ -74,7 +76,7 @@ async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) ->
     endpoint, call = await _received(endpoint, request)
     entry = _enter(gitlab, endpoint, call)
     generation = gitlab.generation
-    fault = gitlab.faults.strike(call, call.path.removeprefix(API))
+    fault = gitlab.faults.strike(call, short(call.path))
     entry.fault = fault is not None
     before, after = (None, fault) if fault and fault.after else (fault, None)
     try:
@@ -127,7 +129,7 @@ def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
             number=gitlab.journal.next_number(),
             at=gitlab.clock.now(),
             method=call.method,
-            path=call.path,
+            path="/graphql" if call.path == GRAPHQL else call.path,
             params=tuple(sorted(call.params)),
             family=endpoint.family,
             client=call.client,

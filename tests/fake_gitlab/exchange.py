@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from fake_gitlab.state import FakeGitLab
 
 API = "/api/v4"
+GRAPHQL = "/api/graphql"
+
+
+def short(path: str) -> str:
+    """The path as tests name it: below `/api/v4`, and `/graphql` for the one that lies beside it."""
+    return "/graphql" if path == GRAPHQL else path.removeprefix(API)
 
 
 @dataclass
@@ -63,3 +69,5 @@ class Endpoint:
     handler: Handler
     family: str
     """`user` (personal and other user tokens), `runner` (runner and registration tokens) or `job` (job tokens)."""
+    needs: str = ""
+    """The row of `versions.DIFFERENCES` without which the server has no such address."""

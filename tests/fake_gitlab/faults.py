@@ -20,6 +20,7 @@ REPLIES: dict[str, Reply] = {
     "forbidden": Reply(403, {"message": "403 Forbidden"}),
     "proxy_forbidden": Reply(403, _page("Access denied", "The proxy's policy does not allow this address.")),
     "not_found_page": Reply(404, _page("404", "The page could not be found.")),
+    "resource_lock": Reply(409, {"message": "409 Conflict: Resource lock"}),
     "gone": Reply(410, {"message": "410 Gone - runner registration disallowed"}),
     "unprocessable": Reply(422, {"message": "Runner is orphaned"}),
     "too_many_requests": Reply(
@@ -32,6 +33,9 @@ REPLIES: dict[str, Reply] = {
     "unavailable": Reply(503, _page("503", "GitLab is being deployed."), {"Retry-After": "1"}),
     "captive_portal": Reply(200, _page("Welcome", "Accept the terms of use to go online.")),
     "empty": Reply(200, ""),
+    "graphql_complexity": Reply(
+        200, {"errors": [{"message": "Query has complexity of 321, which exceeds max complexity of 250"}]}
+    ),
     "truncated_json": Reply(200, '{"id": 1, "tok', {"Content-Type": "application/json"}),
 }
 """Replies by name; `Fault` takes a name or a reply."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from fake_gitlab.exchange import API
+from fake_gitlab.exchange import API, short
 
 
 @dataclass
@@ -16,6 +16,7 @@ class Entry:
     at: datetime
     method: str
     path: str
+    """The whole path, except that `/api/graphql` is noted as `/graphql`."""
     params: tuple[str, ...]
     family: str
     client: str
@@ -30,8 +31,10 @@ class Entry:
 
     @property
     def is_write(self) -> bool:
-        """Changes what a person set up. Not: heartbeats (`verify`) and the runner program's own traffic for jobs."""
-        return self.method not in ("GET", "HEAD") and self.family != "job" and self.path != f"{API}/runners/verify"
+        """Changes what a person set up. Not: heartbeats (`verify`), the runner program's own traffic for jobs, and
+        questions in GraphQL."""
+        asks = self.method in ("GET", "HEAD") or self.path in (f"{API}/runners/verify", "/graphql")
+        return not asks and self.family != "job"
 
     def __str__(self) -> str:
         runner = "" if self.runner_id is None else f" runner {self.runner_id}"
@@ -60,8 +63,8 @@ class Journal:
         return [entry for entry in self._entries if entry.is_write]
 
     def matching(self, method: str, path: str) -> list[Entry]:
-        """Requests of that method whose path below `/api/v4` is the given one."""
-        return [entry for entry in self._entries if (entry.method, entry.path) == (method, API + path)]
+        """Requests of that method whose path below `/api/v4` (or `/graphql`) is the given one."""
+        return [entry for entry in self._entries if (entry.method, short(entry.path)) == (method, path)]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries))

@@ -27,6 +27,8 @@ class Group:
     """Whether others than administrators may add runners in this group and below."""
     token_lifetime: float | None = None
     """Seconds after which the tokens of this group's and its subgroups' and projects' runners expire."""
+    public: bool = False
+    """Whether everybody may see it; its runners are still for members only."""
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Project:
     members: dict[int, Role] = field(default_factory=dict)
     registration_token: str = field(default="", repr=False)
     allow_runner_registration: bool = True
+    public: bool = False
 
 
 def role_named(name: str) -> Role:

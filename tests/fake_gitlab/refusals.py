@@ -63,12 +63,21 @@ def not_found(what: str) -> Refusal:
     return Refusal(Reply(404, {"message": f"404 {what} Not Found"}))
 
 
+def record_not_found() -> Refusal:
+    """What the database layer says, with its own small letter."""
+    return Refusal(Reply(404, {"message": "404 Not found"}))
+
+
 def gone(reason: str) -> Refusal:
     return Refusal(Reply(410, {"message": f"410 Gone - {reason}"}))
 
 
 def precondition_failed() -> Refusal:
     return Refusal(Reply(412, {"message": "412 Precondition Failed"}))
+
+
+def graphql(status: int, text: str) -> Refusal:
+    return Refusal(Reply(status, {"errors": [{"message": text}]}))
 
 
 def orphaned() -> Refusal:

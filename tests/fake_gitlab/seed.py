@@ -41,6 +41,7 @@ def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
             "allow_registration_tokens",
             "allow_runner_registration",
             "token_lifetime",
+            "public",
         )
         groups[group.path] = group
     for entry in seed.get("projects", []):
@@ -50,7 +51,7 @@ def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
             members=_members(users, entry),
             project_id=entry.get("id"),
         )
-        _set(project, entry, "registration_token", "allow_runner_registration")
+        _set(project, entry, "registration_token", "allow_runner_registration", "public")
 
 
 def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ class Settings:
     """Defaults are those of a fresh GitLab 19."""
 
     version: str = "19.4.0"
+    """The release that the instance is, 16.0 or newer; `versions.py` says what depends on it."""
     allow_registration_tokens: bool = False
     registration_token: str = field(default="", repr=False)
     admin_mode: bool = False
@@ -23,6 +24,8 @@ class Settings:
     runner_limit: int = 1000
     """Runners that a group or a project may have, counting those made or heard from within seven days."""
     migrations_running: bool = False
+    graphql: bool = True
+    """Without it, `/api/graphql` is answered 404 with a page, as by a proxy that lets only `/api/v4` through."""
     trace_limit: int = 100 * 1024 * 1024
     """Bytes of log that end a job."""
     trace_storing: float = 0.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from fake_gitlab import tokens
+from fake_gitlab import tokens, versions
 from fake_gitlab.accounts import SCOPES, AccessToken, User
 from fake_gitlab.clock import Clock
 from fake_gitlab.faults import Faults
@@ -57,6 +57,10 @@ class FakeGitLab:
             self.jobs: dict[int, Job] = {}
             self._queue_moves = 0
             self._ids = {kind: itertools.count(1) for kind in ("user", "group", "project", "runner", "manager", "job")}
+
+    def has(self, difference: str) -> bool:
+        """Whether the release that this instance is behaves in the newer way; `versions.DIFFERENCES` has the names."""
+        return versions.has(self.settings.version, difference)
 
     # People, groups and projects
 
@@ -186,6 +190,31 @@ class FakeGitLab:
         if runner.runner_type == "group_type":
             return self.groups.get(runner.group_id or 0)
         return self.projects.get(runner.project_ids[0]) if runner.project_ids else None
+
+    def runners_usable_in(self, namespace: Group | Project) -> list[Runner]:
+        """Its own, those of the groups above it, and the instance's; not those below a group."""
+        group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
+        groups = {group.id for group in self.ancestors(group_id)}
+        return [
+            runner
+            for runner in self.runners.values()
+            if runner.runner_type == "instance_type"
+            or runner.group_id in groups
+            or (isinstance(namespace, Project) and namespace.id in runner.project_ids)
+        ]
+
+    def runners_below(self, group: Group) -> list[Runner]:
+        """The group's own, and those of the groups and projects below it."""
+
+        def below(group_id: int | None) -> bool:
+            return group.id in (ancestor.id for ancestor in self.ancestors(group_id))
+
+        projects = {project.id for project in self.projects.values() if below(project.group_id)}
+        return [
+            runner
+            for runner in self.runners.values()
+            if below(runner.group_id) or projects.intersection(runner.project_ids)
+        ]
 
     def heartbeat(self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any]) -> Manager:
         """What every contact of a runner does: touch it, and make or touch the manager of that system id."""

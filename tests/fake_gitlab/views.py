@@ -60,6 +60,8 @@ def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = T
         "contacted_at": iso(runner.contacted_at),
         "maintenance_note": runner.maintenance_note if caller.may_update(runner) else None,
     }
+    if not gitlab.has("maintenance_note_in_rest"):
+        del details["maintenance_note"]
     if include_projects:
         projects = [gitlab.projects[id_] for id_ in runner.project_ids if id_ in gitlab.projects]
         details["projects"] = [project_in_brief(project) for project in projects if caller.may_see(project)]
@@ -114,6 +116,30 @@ def job_in_list(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
 def project_in_brief(project: Project) -> dict[str, Any]:
     name = project.path.rpartition("/")[2]
     return {"id": project.id, "name": name, "path": name, "path_with_namespace": project.path}
+
+
+def project_details(gitlab: FakeGitLab, project: Project, origin: str) -> dict[str, Any]:
+    group = gitlab.groups.get(project.group_id or 0)
+    return {
+        **project_in_brief(project),
+        "visibility": "public" if project.public else "private",
+        "namespace": {"id": group.id, "kind": "group", "full_path": group.path} if group else None,
+        "web_url": f"{origin}/{project.path}",
+    }
+
+
+def group_details(group: Group, origin: str) -> dict[str, Any]:
+    name = group.path.rpartition("/")[2]
+    return {
+        "id": group.id,
+        "name": name,
+        "path": name,
+        "full_name": group.path.replace("/", " / "),
+        "full_path": group.path,
+        "parent_id": group.parent_id,
+        "visibility": "public" if group.public else "private",
+        "web_url": f"{origin}/groups/{group.path}",
+    }
 
 
 def group_in_brief(group: Group) -> dict[str, Any]:

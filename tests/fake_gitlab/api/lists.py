@@ -9,7 +9,7 @@ from typing import Any
 
 from fake_gitlab import refusals, views
 from fake_gitlab.access import Caller, authenticate
-from fake_gitlab.api.single_runner import require
+from fake_gitlab.api.single_runner import require, unknown_runner
 from fake_gitlab.exchange import Call, Endpoint, Reply
 from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.pagination import paginate
@@ -51,13 +51,7 @@ def everyones(gitlab: FakeGitLab, call: Call) -> Reply:
 def of_project(gitlab: FakeGitLab, call: Call) -> Reply:
     """The project's own, those of the groups above it, and the instance's."""
     _, project = _project(gitlab, call)
-    groups = {group.id for group in gitlab.ancestors(project.group_id)}
-    usable = (
-        runner
-        for runner in gitlab.runners.values()
-        if runner.runner_type == "instance_type" or runner.group_id in groups or project.id in runner.project_ids
-    )
-    return _listing(gitlab, call, usable, scopes=_SCOPES)
+    return _listing(gitlab, call, gitlab.runners_usable_in(project), scopes=_SCOPES)
 
 
 def of_group(gitlab: FakeGitLab, call: Call) -> Reply:
@@ -68,13 +62,7 @@ def of_group(gitlab: FakeGitLab, call: Call) -> Reply:
         raise refusals.not_found("Group")
     if not caller.may_list_runners_of(group):
         raise refusals.forbidden()
-    groups = {ancestor.id for ancestor in gitlab.ancestors(group.id)}
-    usable = (
-        runner
-        for runner in gitlab.runners.values()
-        if runner.runner_type == "instance_type" or runner.group_id in groups
-    )
-    return _listing(gitlab, call, usable, scopes=())
+    return _listing(gitlab, call, gitlab.runners_usable_in(group), scopes=())
 
 
 def assign(gitlab: FakeGitLab, call: Call) -> Reply:
@@ -96,8 +84,10 @@ def assign(gitlab: FakeGitLab, call: Call) -> Reply:
 
 def unassign(gitlab: FakeGitLab, call: Call) -> Reply:
     caller, project = _project(gitlab, call)
-    runner = _runner(gitlab, call)
-    if project.id not in runner.project_ids:
+    asked = read(call.params, [Param("runner_id", integer, required=True)])
+    call.about(asked["runner_id"])
+    runner = gitlab.runners.get(asked["runner_id"])
+    if runner is None or project.id not in runner.project_ids:
         raise refusals.not_found("Runner")
     require_unmodified(call, runner.updated_at)
     if runner.locked and not caller.is_admin:
@@ -123,7 +113,7 @@ def _runner(gitlab: FakeGitLab, call: Call) -> Runner:
     call.about(asked["runner_id"])
     runner = gitlab.runners.get(asked["runner_id"])
     if runner is None:
-        raise refusals.not_found("Runner")
+        raise unknown_runner(gitlab)
     return runner
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fake_gitlab import refusals, views
 from fake_gitlab.access import Caller, authenticate
 from fake_gitlab.api.attributes import ACTIVE, ATTRIBUTES
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.exchange import Call, Endpoint, Refusal, Reply
 from fake_gitlab.params import Param, boolean, integer, read
 from fake_gitlab.preconditions import require_unmodified
 from fake_gitlab.runners import EDITABLE, Runner, problems
@@ -26,12 +26,13 @@ def show(gitlab: FakeGitLab, call: Call) -> Reply:
 
 def update(gitlab: FakeGitLab, call: Call) -> Reply:
     """Only what is sent changes; a list of tags replaces the old one, and may be empty."""
+    editable = [name for name in EDITABLE if name != "maintenance_note" or gitlab.has("maintenance_note_in_rest")]
     caller, wanted, runner = enter(
         gitlab,
         call,
-        [ACTIVE, *ATTRIBUTES],
+        [ACTIVE, *(param for param in ATTRIBUTES if param.name in editable)],
         exclusive=[("active", "paused")],
-        at_least_one=[EDITABLE[0], "active", *EDITABLE[1:]],
+        at_least_one=[editable[0], "active", *editable[1:]],
     )
     require(caller.may_update(runner))
     wanted = {name: value for name, value in wanted.items() if value is not None or name in _CAN_BE_EMPTY}
@@ -76,8 +77,12 @@ def enter(
     runner = gitlab.runners.get(given["id"])
     call.about(given.pop("id"))
     if runner is None:
-        raise refusals.not_found("Runner")
+        raise unknown_runner(gitlab)
     return caller, given, runner
+
+
+def unknown_runner(gitlab: FakeGitLab) -> Refusal:
+    return refusals.not_found("Runner") if gitlab.has("runner_named_when_not_found") else refusals.record_not_found()
 
 
 def require(permitted: bool) -> None:
@@ -89,6 +94,6 @@ ENDPOINTS = (
     Endpoint("GET", "/runners/{id}", show, "user"),
     Endpoint("PUT", "/runners/{id}", update, "user"),
     Endpoint("DELETE", "/runners/{id}", delete, "user"),
-    Endpoint("GET", "/runners/{id}/managers", managers, "user"),
+    Endpoint("GET", "/runners/{id}/managers", managers, "user", needs="managers_route"),
     Endpoint("POST", "/runners/{id}/reset_authentication_token", reset_token, "user"),
 )

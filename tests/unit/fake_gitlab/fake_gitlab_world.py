@@ -40,6 +40,12 @@ class World:
             method, f"{self.url}/api/v4{path}", headers=headers, params=query, json=body, timeout=5
         )
 
+    def ask(self, query: str, user: str | None = None, /, **variables: Any) -> requests.Response:
+        """A GraphQL request as the named user."""
+        headers = {"PRIVATE-TOKEN": self.tokens[user]} if user else {}
+        body = {"query": query, "variables": variables}
+        return self.session.post(f"{self.url}/api/graphql", headers=headers, json=body, timeout=5)
+
     def create(self, user: str = "maintainer", **params: Any) -> requests.Response:
         return self.call("POST", "/user/runners", user, **{"runner_type": "project_type", "project_id": 42, **params})
 
