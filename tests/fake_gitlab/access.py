@@ -52,6 +52,10 @@ class Caller:
         needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
         return any(self.role_in(owner) >= needed for owner in self._owners(runner))
 
+    def may_read_note(self, runner: Runner) -> bool:
+        """For a reader of the runner."""
+        return self.may_update(runner) or not self.gitlab.has("maintenance_note_for_updaters_only")
+
     def may_delete(self, runner: Runner) -> bool:
         return self.is_admin or (self.may_update(runner) and len(runner.project_ids) <= 1)
 

@@ -258,7 +258,7 @@ def _owner_project(runner: Runner, info: GraphQLResolveInfo) -> Project | None:
 
 
 def _maintenance_note(runner: Runner, info: GraphQLResolveInfo) -> str | None:
-    return runner.maintenance_note if _may(info).may_update(runner) else None
+    return runner.maintenance_note if _may(info).may_read_note(runner) else None
 
 
 def _may(info: GraphQLResolveInfo) -> Caller:

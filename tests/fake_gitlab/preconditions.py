@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from fake_gitlab import refusals
@@ -11,13 +11,18 @@ from fake_gitlab.exchange import Call
 
 
 def require_unmodified(call: Call, updated_at: datetime) -> None:
-    """Raise the 412 when the thing was changed after the given second; a header that is no date fails, too."""
-    header = call.headers.get("if-unmodified-since")
-    if header is None:
-        return
-    try:
-        since = parsedate_to_datetime(header)
-    except ValueError:
-        raise refusals.precondition_failed() from None
-    if updated_at.replace(microsecond=0) > since:
+    """Raise the 412 when the thing was changed after the given time. A header that is no time at all asks nothing."""
+    since = _time(call.headers.get("if-unmodified-since", ""))
+    if since is not None and updated_at > since:
         raise refusals.precondition_failed()
+
+
+def _time(text: str) -> datetime | None:
+    """An HTTP date or an ISO 8601 time, which is most of what Ruby's `Time.parse` understands."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            time = read(text)
+        except ValueError:
+            continue
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return None

@@ -85,5 +85,5 @@ def orphaned() -> Refusal:
 
 
 def migrating() -> Refusal:
-    text = "429 Too Many Requests - Executing database migrations. Please retry later."
+    text = "Executing database migrations. Please retry later."
     return Refusal(Reply(429, {"message": text}, {"Retry-After": "60"}))

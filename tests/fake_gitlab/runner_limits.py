@@ -9,16 +9,19 @@ from fake_gitlab.status import stale
 
 
 def limit_problems(gitlab: FakeGitLab, owner: Group | Project | None) -> dict[str, list[str]]:
-    """A complaint on `base` when the owner has its fill; runners that were not heard from for a week do not count."""
+    """A complaint when the owner has its fill; runners that were not heard from for a week do not count.
+
+    It blames the association, not the runner: `runner_projects.base` or `runner_namespaces.base`.
+    """
     if owner is None:
         return {}
-    kind, now = ("group" if isinstance(owner, Group) else "project"), gitlab.clock.now()
+    now, limit = gitlab.clock.now(), gitlab.settings.runner_limit
     count = sum(
-        owner.id == (runner.group_id if isinstance(owner, Group) else next(iter(runner.project_ids), None))
+        owner.id in ([runner.group_id] if isinstance(owner, Group) else runner.project_ids)
         and not stale(runner.created_at, runner.contacted_at, now)
         for runner in gitlab.runners.values()
     )
-    limit = gitlab.settings.runner_limit
     if count < limit:
         return {}
-    return {"base": [f"Maximum number of ci registered {kind} runners ({limit}) exceeded"]}
+    kind, association = ("group", "namespaces") if isinstance(owner, Group) else ("project", "projects")
+    return {f"runner_{association}.base": [f"Maximum number of ci registered {kind} runners ({limit}) exceeded"]}

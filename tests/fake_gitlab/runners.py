@@ -35,7 +35,7 @@ class Manager:
     id: int
     system_id: str
     created_at: datetime
-    contacted_at: datetime
+    contacted_at: datetime | None = None
     stored_contact: datetime | None = None
     ip_address: str | None = None
     version: str | None = None
@@ -46,13 +46,17 @@ class Manager:
     cancel_gracefully: bool = False
     """Whether it can run after_script when a job is cancelled; read from the database alone."""
 
-    def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any]) -> None:
-        self.contacted_at, self.ip_address = now, ip_address
+    def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any], *, contact: bool = True) -> None:
+        """Note what is told; `contact` is false for a verify that older releases do not count as one."""
+        self.ip_address = ip_address
         for name in VERSION_FIELDS:
             if info.get(name):
                 setattr(self, name, str(info[name]))
-        if self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER:
-            self.stored_contact = now
+        persist = self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER
+        if contact:
+            self.contacted_at = now
+            self.stored_contact = now if persist else self.stored_contact
+        if persist:
             features = info.get("features")
             if isinstance(features, dict):
                 self.cancel_gracefully = bool(features.get("cancel_gracefully"))
@@ -67,7 +71,7 @@ class Runner:
     updated_at: datetime
     group_id: int | None = None
     project_ids: list[int] = field(default_factory=list)
-    """The first is the owner; the others were assigned later."""
+    """The first that still exists is the owner; the others were assigned later."""
     description: str | None = None
     maintenance_note: str | None = None
     paused: bool = False
@@ -107,8 +111,11 @@ def assign(runner: Runner, values: Mapping[str, Any]) -> None:
         setattr(runner, name, sorted(set(value)) if name == "tag_list" else value)
 
 
-def problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`."""
+def problems(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
+    """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`.
+
+    Tags are counted only when they change: a runner that has too many of old keeps them.
+    """
     found: dict[str, list[str]] = {}
     for name in ("description", "maintenance_note"):
         if len(values.get(name) or "") > 1024:
@@ -117,7 +124,7 @@ def problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
     if timeout is not None and timeout < 600:
         found["maximum_timeout"] = ["needs to be at least 10 minutes"]
     tags = values.get("tag_list") or []
-    if len(set(tags)) > 50:
+    if tags_changed and len(set(tags)) > 50:
         found["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
     if not tags and values.get("run_untagged") is False:
         found["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
@@ -127,7 +134,7 @@ def problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
 def sentence(found: Mapping[str, list[str]]) -> str:
     """The same problems as one text, as the services join them."""
     texts = [
-        text if name == "base" else f"{name.replace('_', ' ').capitalize()} {text}"
+        f"{name.replace('_', ' ').replace('.', ' ').capitalize()} {text}"
         for name, several in found.items()
         for text in several
     ]

@@ -13,7 +13,7 @@ from fake_gitlab import tokens, versions
 from fake_gitlab.accounts import SCOPES, AccessToken, User
 from fake_gitlab.clock import Clock
 from fake_gitlab.faults import Faults
-from fake_gitlab.jobs import Job
+from fake_gitlab.jobs import RUNNING, Job
 from fake_gitlab.journal import Entry, Journal
 from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.runners import EDITABLE, RUNNER_TYPES, Manager, Runner, assign
@@ -110,6 +110,30 @@ class FakeGitLab:
         self.projects[project.id] = project
         return project
 
+    def delete_project(self, project_id: int) -> None:
+        """With what the background jobs do then. (`del projects[id]` is the moment before they run.)
+
+        The oldest of the other projects of a runner becomes its owner. A runner without any is an orphan or goes.
+        """
+        del self.projects[project_id]
+        for runner in [runner for runner in self.runners.values() if project_id in runner.project_ids]:
+            runner.project_ids.remove(project_id)
+            self._drop_orphan(runner)
+
+    def delete_group(self, group_id: int) -> None:
+        """With the groups and projects below it."""
+        for child in [group.id for group in self.groups.values() if group.parent_id == group_id]:
+            self.delete_group(child)
+        for child in [project.id for project in self.projects.values() if project.group_id == group_id]:
+            self.delete_project(child)
+        del self.groups[group_id]
+        for runner in [runner for runner in self.runners.values() if runner.group_id == group_id]:
+            self._drop_orphan(runner)
+
+    def _drop_orphan(self, runner: Runner) -> None:
+        if self.is_orphaned(runner) and self.has("runner_goes_with_its_last_project"):
+            self.delete_runner(runner.id)
+
     def ancestors(self, group_id: int | None) -> Iterator[Group]:
         """The group and those above it."""
         while group_id is not None and (group := self.groups.get(group_id)):
@@ -186,10 +210,10 @@ class FakeGitLab:
         return self.create_runner(first.runner_type, owner=self.owner(first), created_by=first.created_by, **attributes)
 
     def owner(self, runner: Runner) -> Group | Project | None:
-        """The group or project that the runner was made in; None for the instance's runners and for orphans."""
+        """The group it was made in, or the oldest of its projects; None for the instance's runners and for orphans."""
         if runner.runner_type == "group_type":
             return self.groups.get(runner.group_id or 0)
-        return self.projects.get(runner.project_ids[0]) if runner.project_ids else None
+        return next((self.projects[id_] for id_ in runner.project_ids if id_ in self.projects), None)
 
     def runners_usable_in(self, namespace: Group | Project) -> list[Runner]:
         """Its own, those of the groups above it, and the instance's; not those below a group."""
@@ -216,15 +240,21 @@ class FakeGitLab:
             if below(runner.group_id) or projects.intersection(runner.project_ids)
         ]
 
-    def heartbeat(self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any]) -> Manager:
-        """What every contact of a runner does: touch it, and make or touch the manager of that system id."""
+    def heartbeat(
+        self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any], *, contact: bool = True
+    ) -> Manager:
+        """What every contact of a runner does: touch it, and make or touch the manager of that system id.
+
+        Without `contact` the manager is made and told of, but no time is noted.
+        """
         now = self.clock.now()
-        runner.heartbeat(now)
+        if contact:
+            runner.heartbeat(now)
         manager = runner.managers.get(system_id)
         if manager is None:
-            manager = Manager(self._next_id("manager"), system_id, now, now)
+            manager = Manager(self._next_id("manager"), system_id, now)
             runner.managers[system_id] = manager
-        manager.heartbeat(now, ip_address, info)
+        manager.heartbeat(now, ip_address, info, contact=contact)
         return manager
 
     def runner_by_token(self, token: str) -> Runner | None:
@@ -236,13 +266,13 @@ class FakeGitLab:
         return None
 
     def is_orphaned(self, runner: Runner) -> bool:
-        """Whether the group or project that owned it is gone."""
+        """Whether the group or all projects that it belonged to are gone."""
         return runner.runner_type != "instance_type" and self.owner(runner) is None
 
-    def is_busy(self, runner: Runner, system_id: str | None = None) -> bool:
-        """Whether the runner (or one of its managers) has a job running."""
+    def is_busy(self, runner: Runner, system_id: str | None = None, statuses: Container[str] = RUNNING) -> bool:
+        """Whether the runner (or one of its managers) has a job in one of these statuses."""
         return any(
-            job.is_running and job.runner_id == runner.id and system_id in (None, job.system_id)
+            job.status in statuses and job.runner_id == runner.id and system_id in (None, job.system_id)
             for job in self.jobs.values()
         )
 
@@ -283,7 +313,7 @@ class FakeGitLab:
 
     def _issue_token(self, runner: Runner) -> None:
         if runner.registered:
-            runner.token = tokens.registered_runner_token(runner.runner_type)
+            runner.token = tokens.registered_runner_token(self.settings.token_style, runner.runner_type)
         else:
             runner.token = tokens.runner_token(self.settings.token_style, runner.runner_type)
         lifetimes = [self.settings.token_lifetime, *(group.token_lifetime for group in self.owning_groups(runner))]

@@ -42,6 +42,8 @@ def page_status(runner: Runner, now: datetime) -> str:
 def manager_status(manager: Manager, now: datetime) -> str:
     if stale(manager.created_at, manager.contacted_at, now):
         return "stale"
+    if manager.contacted_at is None:
+        return "never_contacted"
     return "online" if recent(manager.contacted_at, now) else "offline"
 
 

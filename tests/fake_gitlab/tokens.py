@@ -17,14 +17,15 @@ def runner_token(style: TokenStyle, runner_type: str) -> str:
     if style == "classic":
         return f"glrt-{_random()}"
     if style == "routable" and runner_type != "instance_type":
-        payload = base64.urlsafe_b64encode(secrets.token_bytes(24)).decode().rstrip("=")
-        return f"glrt-{payload}.0{secrets.choice('123456789')}.{secrets.token_hex(4)[:7]}"
+        return f"glrt-{_routable()}"
     token = f"glrt-{_INFIX[runner_type]}{_random()}"
     return f"acme-{token}" if style == "prefixed" else token
 
 
-def registered_runner_token(runner_type: str) -> str:
+def registered_runner_token(style: TokenStyle, runner_type: str) -> str:
     """An authentication token of a runner registered with a registration token."""
+    if style == "routable" and runner_type != "instance_type":
+        return f"glrtr-{_routable()}"
     return f"glrtr-{_INFIX[runner_type]}{_random()}"
 
 
@@ -38,6 +39,12 @@ def personal_access_token() -> str:
 
 def job_token() -> str:
     return f"glcbt-64_{_random()}"
+
+
+def _routable() -> str:
+    """What says where the owner lives, so that only owned runners have it: payload, version, length and checksum."""
+    payload = base64.urlsafe_b64encode(secrets.token_bytes(30)).decode().rstrip("=")
+    return f"{payload}.01.{len(payload):02x}{secrets.token_hex(4)[:7]}"
 
 
 def _random() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fake_gitlab.access import Caller
 from fake_gitlab.clock import iso
-from fake_gitlab.jobs import Job
+from fake_gitlab.jobs import RUNNING, Job
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.runners import Manager, Runner
 from fake_gitlab.state import FakeGitLab
@@ -17,6 +17,11 @@ from fake_gitlab.status import manager_status, recent, rest_status
 
 def registration(runner: Runner) -> dict[str, Any]:
     return {"id": runner.id, "token": runner.token, "token_expires_at": iso(runner.token_expires_at)}
+
+
+def registration_token(token: str) -> dict[str, Any]:
+    """These do not expire, so that no date is shown."""
+    return {"token": token}
 
 
 def fresh_token(token: str, expires_at: datetime | None) -> dict[str, Any]:
@@ -40,8 +45,13 @@ def runner_in_list(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
         "created_by": {"id": creator.id, "username": creator.username} if creator else None,
         "created_at": iso(runner.created_at),
         "status": rest_status(runner, now),
-        "job_execution_status": "active" if gitlab.is_busy(runner) else "idle",
+        "job_execution_status": _execution(gitlab, runner),
     }
+
+
+def _execution(gitlab: FakeGitLab, runner: Runner, system_id: str | None = None) -> str:
+    busy = ("running",) if gitlab.has("canceling_is_idle_in_rest") else RUNNING
+    return "active" if gitlab.is_busy(runner, system_id, busy) else "idle"
 
 
 def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = True) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = T
         "platform": latest and latest.platform,
         "architecture": latest and latest.architecture,
         "contacted_at": iso(runner.contacted_at),
-        "maintenance_note": runner.maintenance_note if caller.may_update(runner) else None,
+        "maintenance_note": runner.maintenance_note if caller.may_read_note(runner) else None,
     }
     if not gitlab.has("maintenance_note_in_rest"):
         del details["maintenance_note"]
@@ -82,7 +92,7 @@ def manager(gitlab: FakeGitLab, runner: Runner, shown: Manager) -> dict[str, Any
         "contacted_at": iso(shown.contacted_at),
         "ip_address": shown.ip_address,
         "status": manager_status(shown, gitlab.clock.now()),
-        "job_execution_status": "active" if gitlab.is_busy(runner, shown.system_id) else "idle",
+        "job_execution_status": _execution(gitlab, runner, shown.system_id),
     }
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which jobs a runner has worked on."""
+"""Which jobs a runner has worked on, and for which projects it works."""
 
 from __future__ import annotations
 
 from fake_gitlab import refusals, views
-from fake_gitlab.api.single_runner import enter
+from fake_gitlab.api.single_runner import enter, require
 from fake_gitlab.exchange import Call, Endpoint, Reply
 from fake_gitlab.jobs import STATUSES
 from fake_gitlab.namespaces import Role
@@ -14,7 +14,7 @@ from fake_gitlab.state import FakeGitLab
 
 
 def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Those of projects in which the caller is at least Reporter, the newest first."""
+    """Those of projects in which the caller is at least Reporter; `sort` counts only beside `order_by`."""
     caller, asked, runner = enter(
         gitlab,
         call,
@@ -40,8 +40,19 @@ def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
         and asked.get("status") in (None, job.status)
         and asked.get("system_id") in (None, job.system_id)
     ]
-    chosen.sort(key=lambda job: job.id, reverse=asked.get("sort") != "asc")
+    chosen.sort(key=lambda job: job.id, reverse=bool(asked.get("order_by")) and asked.get("sort") != "asc")
     return paginate(call, chosen, lambda job: views.job_in_list(gitlab, job), counted=not asked.get("system_id"))
 
 
-ENDPOINTS = (Endpoint("GET", "/runners/{id}/jobs", jobs, "user"),)
+def projects(gitlab: FakeGitLab, call: Call) -> Reply:
+    """Those that the caller may see, the newest first."""
+    caller, _, runner = enter(gitlab, call)
+    require(caller.may_read(runner))
+    assigned = [gitlab.projects[id_] for id_ in sorted(runner.project_ids, reverse=True) if id_ in gitlab.projects]
+    return paginate(call, [project for project in assigned if caller.may_see(project)], views.project_in_brief)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/runners/{id}/jobs", jobs, "user"),
+    Endpoint("GET", "/runners/{id}/projects", projects, "user", needs="projects_of_runner_route"),
+)

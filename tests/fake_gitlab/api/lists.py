@@ -15,7 +15,8 @@ from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.pagination import paginate
 from fake_gitlab.params import Param, boolean, integer, read, strings
 from fake_gitlab.preconditions import require_unmodified
-from fake_gitlab.runners import RUNNER_TYPES, Runner
+from fake_gitlab.runner_limits import limit_problems
+from fake_gitlab.runners import RUNNER_TYPES, Runner, sentence
 from fake_gitlab.state import FakeGitLab
 from fake_gitlab.status import matches
 
@@ -76,8 +77,11 @@ def assign(gitlab: FakeGitLab, call: Call) -> Reply:
     if runner.locked and not caller.is_admin:
         raise refusals.forbidden("Runner is locked")
     require(caller.may_update(runner))
+    found = limit_problems(gitlab, project)
     if project.id in runner.project_ids:
-        raise refusals.bad_request("Runner is already assigned to the project", reason="runner_already_assigned")
+        found = {"runner_projects": ["is invalid"]}
+    if found:
+        raise refusals.bad_request(f"Assign to Validation failed: {sentence(found)}", reason="runner_error")
     runner.project_ids.append(project.id)
     return Reply(201, views.runner_in_list(gitlab, runner))
 
@@ -92,7 +96,10 @@ def unassign(gitlab: FakeGitLab, call: Call) -> Reply:
     require_unmodified(call, runner.updated_at)
     if runner.locked and not caller.is_admin:
         raise refusals.forbidden("Runner is locked")
-    if project.id == runner.project_ids[0]:
+    if not gitlab.has("runner_stays_in_its_owner_project"):
+        if len(runner.project_ids) == 1:
+            raise refusals.forbidden("Only one project associated with the runner. Please remove the runner instead")
+    elif project is gitlab.owner(runner):
         raise refusals.forbidden("You cannot unassign a runner from the owner project. Delete the runner instead")
     runner.project_ids.remove(project.id)
     return Reply(204)

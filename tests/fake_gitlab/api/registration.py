@@ -71,8 +71,10 @@ def register(gitlab: FakeGitLab, call: Call) -> Reply:
 def reset_instance_token(gitlab: FakeGitLab, call: Call) -> Reply:
     if not authenticate(gitlab, call).is_admin:
         raise refusals.forbidden()
+    if not gitlab.settings.allow_registration_tokens:
+        raise refusals.forbidden()
     gitlab.settings.registration_token = tokens.registration_token()
-    return Reply(201, views.fresh_token(gitlab.settings.registration_token, None))
+    return Reply(201, views.registration_token(gitlab.settings.registration_token))
 
 
 def reset_project_token(gitlab: FakeGitLab, call: Call) -> Reply:
@@ -102,19 +104,26 @@ def _registrar(gitlab: FakeGitLab, token: str) -> tuple[str, Group | Project | N
     owner = next((owner for owner in gitlab.namespaces() if owner.registration_token == token), None)
     if owner is None:
         raise refusals.forbidden("invalid token supplied")
-    group_id = owner.id if isinstance(owner, Group) else owner.group_id
-    if not all(group.allow_registration_tokens for group in gitlab.ancestors(group_id)):
+    if not _takes_registration_tokens(gitlab, owner):
         raise switched_off
     return ("group_type" if isinstance(owner, Group) else "project_type"), owner
+
+
+def _takes_registration_tokens(gitlab: FakeGitLab, owner: Group | Project) -> bool:
+    group_id = owner.id if isinstance(owner, Group) else owner.group_id
+    return gitlab.settings.allow_registration_tokens and all(
+        group.allow_registration_tokens for group in gitlab.ancestors(group_id)
+    )
 
 
 def _reset_owner_token(caller: Caller, owner: Group | Project | None, kind: str, needed: Role) -> Reply:
     if owner is None or not caller.may_see(owner):
         raise refusals.not_found(kind)
-    if not caller.is_admin and caller.role_in(owner) < needed:
+    may = caller.is_admin or caller.role_in(owner) >= needed
+    if not (may and _takes_registration_tokens(caller.gitlab, owner)):
         raise refusals.forbidden()
     owner.registration_token = tokens.registration_token()
-    return Reply(201, views.fresh_token(owner.registration_token, None))
+    return Reply(201, views.registration_token(owner.registration_token))
 
 
 ENDPOINTS = (

@@ -9,6 +9,7 @@ from fake_gitlab import queue, refusals
 from fake_gitlab.api.runner_tokens import TOKEN, runner_of
 from fake_gitlab.exchange import Call, Endpoint, Reply
 from fake_gitlab.jobs import Job
+from fake_gitlab.orphans import refuse_manager_of_orphan
 from fake_gitlab.params import Param, integer, mapping, read
 from fake_gitlab.runners import LEGACY_SYSTEM_ID
 from fake_gitlab.state import FakeGitLab
@@ -20,6 +21,7 @@ def request(gitlab: FakeGitLab, call: Call) -> Reply:
     """A job, or 204 with a mark. Whoever shows the same mark again gets nothing until the queue has moved."""
     given = read(call.params, [TOKEN, Param("system_id"), Param("last_update"), Param("info", mapping)])
     runner = runner_of(gitlab, call, given["token"])
+    refuse_manager_of_orphan(gitlab, runner)
     system_id = given.get("system_id") or LEGACY_SYSTEM_ID
     gitlab.heartbeat(runner, system_id, call.client, given.get("info") or {})
     runner.finished = True

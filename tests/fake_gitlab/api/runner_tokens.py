@@ -8,6 +8,7 @@ from typing import Any
 
 from fake_gitlab import refusals, views
 from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.orphans import refuse_manager_of_orphan, refuse_orphan, require_owner
 from fake_gitlab.params import Param, mapping, read
 from fake_gitlab.preconditions import require_unmodified
 from fake_gitlab.runners import LEGACY_SYSTEM_ID, Runner
@@ -17,21 +18,21 @@ TOKEN = Param("token", required=True)
 
 
 def runner_of(gitlab: FakeGitLab, call: Call, token: object) -> Runner:
-    """The runner that holds this token; 403 when there is none, its token has expired, or its owner is gone (422)."""
+    """The runner that holds this token; 403 when there is none or its token has expired, see also `orphans.py`."""
     runner = gitlab.runner_by_token(str(token or ""))
     if runner is None:
         raise refusals.forbidden()
     call.about(runner.id)
-    if gitlab.is_orphaned(runner):
-        raise refusals.orphaned()
+    refuse_orphan(gitlab, runner)
     return runner
 
 
 def verify(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Not a mere question: it counts as contact, and makes a manager of the system id that is sent (or not sent)."""
+    """Not a mere question: it makes a manager of the system id that is sent (or not sent), and counts as contact."""
     given = read(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = runner_of(gitlab, call, given["token"])
-    _touch(gitlab, call, runner, given)
+    contact = runner.registered or gitlab.has("verify_is_contact_for_created_runners")
+    _touch(gitlab, call, runner, given, contact=contact)
     return Reply(200, views.registration(runner))
 
 
@@ -40,6 +41,7 @@ def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
     given = read(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = runner_of(gitlab, call, given["token"])
     _touch(gitlab, call, runner, given)
+    require_owner(gitlab, runner)
     token = gitlab.reset_runner_token(runner.id)
     return Reply(201, views.fresh_token(token, runner.token_expires_at))
 
@@ -59,9 +61,9 @@ def unregister_manager(gitlab: FakeGitLab, call: Call) -> Reply:
     manager = runner.managers.get(given["system_id"])
     if manager is None:
         raise refusals.not_found("Runner manager not found")
-    require_unmodified(call, manager.contacted_at)
+    require_unmodified(call, manager.contacted_at or manager.created_at)
     del runner.managers[manager.system_id]
-    if not runner.managers:
+    if not runner.managers and not gitlab.has("last_manager_leaves_contact"):
         runner.contacted_at = runner.stored_contact = None
     return Reply(204)
 
@@ -72,8 +74,10 @@ def discover_router(gitlab: FakeGitLab, call: Call) -> Reply:
     return Reply(501, {"message": "Job Router is not available. Please contact your administrator."})
 
 
-def _touch(gitlab: FakeGitLab, call: Call, runner: Runner, given: Mapping[str, Any]) -> None:
-    gitlab.heartbeat(runner, given.get("system_id") or LEGACY_SYSTEM_ID, call.client, given.get("info") or {})
+def _touch(gitlab: FakeGitLab, call: Call, runner: Runner, given: Mapping[str, Any], *, contact: bool = True) -> None:
+    refuse_manager_of_orphan(gitlab, runner)
+    system_id, info = given.get("system_id") or LEGACY_SYSTEM_ID, given.get("info") or {}
+    gitlab.heartbeat(runner, system_id, call.client, info, contact=contact)
 
 
 ENDPOINTS = (

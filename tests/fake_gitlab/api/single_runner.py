@@ -10,6 +10,7 @@ from fake_gitlab import refusals, views
 from fake_gitlab.access import Caller, authenticate
 from fake_gitlab.api.attributes import ACTIVE, ATTRIBUTES
 from fake_gitlab.exchange import Call, Endpoint, Refusal, Reply
+from fake_gitlab.orphans import owner_problems, require_owner
 from fake_gitlab.params import Param, boolean, integer, read
 from fake_gitlab.preconditions import require_unmodified
 from fake_gitlab.runners import EDITABLE, Runner, problems
@@ -38,7 +39,10 @@ def update(gitlab: FakeGitLab, call: Call) -> Reply:
     wanted = {name: value for name, value in wanted.items() if value is not None or name in _CAN_BE_EMPTY}
     if "active" in wanted:
         wanted["paused"] = not wanted.pop("active")
-    found = problems({"tag_list": runner.tag_list, "run_untagged": runner.run_untagged, **wanted})
+    tags_changed = set(wanted.get("tag_list", runner.tag_list)) != set(runner.tag_list)
+    found = problems(
+        {"tag_list": runner.tag_list, "run_untagged": runner.run_untagged, **wanted}, tags_changed=tags_changed
+    ) | owner_problems(gitlab, runner)
     if found:
         raise refusals.invalid_model(found)
     gitlab.edit_runner(runner.id, **wanted)
@@ -64,6 +68,7 @@ def managers(gitlab: FakeGitLab, call: Call) -> Reply:
 def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
     caller, _, runner = enter(gitlab, call)
     require(caller.may_update(runner))
+    require_owner(gitlab, runner)
     token = gitlab.reset_runner_token(runner.id)
     return Reply(201, views.fresh_token(token, runner.token_expires_at))
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from fake_gitlab import Role
 from fake_gitlab_world import World
 
 
@@ -27,6 +29,17 @@ def test_tokens_come_in_several_shapes(world: World, style: Any, start: str) -> 
     token = world.create().json()["token"]
     assert token.startswith(start)
     assert (style == "routable") == ("." in token)
+
+
+def test_routable_tokens_are_for_runners_that_have_an_owner(world: World) -> None:
+    world.gitlab.settings.allow_registration_tokens = True
+    world.gitlab.settings.token_style = "routable"
+    shape = r"[0-9A-Za-z_-]{27,300}\.01\.[0-9a-z]{9}"
+    for owner, runner_type in ((world.project, "project_type"), (world.group, "group_type")):
+        assert re.fullmatch(f"glrt-{shape}", world.gitlab.create_runner(runner_type, owner=owner).token)
+        reply = world.call("POST", "/runners", token=owner.registration_token)
+        assert re.fullmatch(f"glrtr-{shape}", reply.json()["token"])
+    assert "." not in world.gitlab.create_runner("instance_type").token
 
 
 @pytest.mark.parametrize(
@@ -102,10 +115,32 @@ def test_a_garbled_body_is_a_400(world: World) -> None:
 def test_the_plan_limits_the_number_of_living_runners(world: World) -> None:
     world.gitlab.settings.runner_limit = 1
     assert world.create().status_code == 201
-    text = "400 Bad request - Maximum number of ci registered project runners (1) exceeded"
-    assert world.create().json() == {"message": text}
+    text = "Maximum number of ci registered project runners (1) exceeded"
+    assert world.create().json() == {"message": f"400 Bad request - Runner projects base {text}"}
     world.gitlab.clock.advance(8 * 86400)
     assert world.create().status_code == 201
+
+
+def test_the_plan_limit_blames_the_association(world: World) -> None:
+    world.gitlab.settings.allow_registration_tokens = True
+    world.gitlab.settings.runner_limit = 1
+    for owner, association in ((world.project, "runner_projects.base"), (world.group, "runner_namespaces.base")):
+        assert world.call("POST", "/runners", token=owner.registration_token).status_code == 201
+        reply = world.call("POST", "/runners", token=owner.registration_token)
+        assert (reply.status_code, list(reply.json()["message"])) == (400, [association])
+
+
+def test_the_plan_limits_assigned_runners_too(world: World) -> None:
+    maintainer = next(user for user in world.gitlab.users.values() if user.username == "maintainer")
+    second = world.gitlab.add_project("other/second", members={maintainer: Role.MAINTAINER})
+    world.gitlab.settings.runner_limit = 1
+    first, one_more = world.runner(), world.runner()
+    path = f"/projects/{second.id}/runners"
+    assert world.call("POST", path, "maintainer", runner_id=first.id).status_code == 201
+    reply = world.call("POST", path, "maintainer", runner_id=one_more.id)
+    assert reply.status_code == 400
+    assert reply.json()["reason"] == "runner_error"
+    assert "Maximum number of ci registered project runners (1) exceeded" in reply.json()["message"]
 
 
 @pytest.mark.parametrize("token", ["garbage", "the project's", "a runner's"])
@@ -147,12 +182,28 @@ def test_refusals_of_registration(world: World) -> None:
     assert world.call("POST", "/runners", token=token).status_code == 410
 
 
-@pytest.mark.parametrize(
+REGISTRATION_TOKENS = pytest.mark.parametrize(
     ("path", "user"), [("/runners", "root"), ("/projects/42/runners", "maintainer"), ("/groups/7/runners", "owner")]
 )
+
+
+@REGISTRATION_TOKENS
 def test_registration_tokens_can_be_reset(world: World, path: str, user: str) -> None:
+    world.gitlab.settings.allow_registration_tokens = True
     reply = world.call("POST", f"{path}/reset_registration_token", user)
     assert reply.status_code == 201
-    assert set(reply.json()) == {"token", "token_expires_at"}
+    assert set(reply.json()) == {"token"}
+    assert world.call("POST", "/runners", token=reply.json()["token"]).status_code == 201
     assert world.call("POST", f"{path}/reset_registration_token", "developer").status_code == 403
     assert world.call("POST", f"{path}/reset_registration_token").status_code == 401
+
+
+@REGISTRATION_TOKENS
+def test_registration_tokens_that_are_switched_off_cannot_be_reset(world: World, path: str, user: str) -> None:
+    for who in (user, "root"):
+        reply = world.call("POST", f"{path}/reset_registration_token", who)
+        assert (reply.status_code, reply.json()) == (403, {"message": "403 Forbidden"})
+    world.gitlab.settings.allow_registration_tokens = True
+    world.group.allow_registration_tokens = False
+    expected = 201 if path == "/runners" else 403
+    assert world.call("POST", f"{path}/reset_registration_token", user).status_code == expected

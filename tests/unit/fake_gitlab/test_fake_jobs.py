@@ -168,6 +168,20 @@ def test_jobs_of_a_runner(world: World) -> None:
     assert world.call("GET", address, "developer").status_code == 403
 
 
+def test_jobs_stand_in_order_of_age_unless_ordered(world: World) -> None:
+    runner = world.runner()
+    for _ in range(3):
+        world.gitlab.add_job(world.project, ["true"])
+        put(world, world.gitlab.jobs[ask(world, runner).json()["id"]], state="success")
+
+    def ids(**params: str) -> list[int]:
+        jobs = world.call("GET", f"/runners/{runner.id}/jobs", "maintainer", **params).json()
+        return [job["id"] for job in jobs]
+
+    assert ids() == ids(sort="desc") == ids(order_by="id", sort="asc") == [1, 2, 3]
+    assert ids(order_by="id") == ids(order_by="id", sort="desc") == [3, 2, 1]
+
+
 def test_a_running_job_shows_on_runner_and_manager(world: World) -> None:
     runner_id = started(world).runner_id
     assert world.call("GET", f"/runners/{runner_id}", "maintainer").json()["job_execution_status"] == "active"

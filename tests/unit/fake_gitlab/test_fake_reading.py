@@ -52,6 +52,30 @@ def test_lists_of_what_one_may_not_see(world: World) -> None:
     assert world.call("GET", "/groups/7/runners", "maintainer").status_code == 403
 
 
+def test_outsiders_see_a_public_group_or_project_but_not_its_runners(world: World) -> None:
+    world.group.public = world.project.public = True
+    for path in ("/groups/7/runners", "/projects/42/runners"):
+        reply = world.call("GET", path, "stranger")
+        assert (reply.status_code, reply.json()) == (403, {"message": "403 Forbidden"})
+
+
+def test_projects_of_a_runner(world: World) -> None:
+    gitlab = world.gitlab
+    maintainer = next(user for user in gitlab.users.values() if user.username == "maintainer")
+    runner = world.runner()
+    runner.project_ids += [
+        gitlab.add_project("other/seen", members={maintainer: Role.GUEST}).id,
+        gitlab.add_project("other/unseen").id,
+    ]
+    address = f"/runners/{runner.id}/projects"
+    paths = [item["path_with_namespace"] for item in world.call("GET", address, "maintainer").json()]
+    assert paths == ["fleet/pis", "other/seen"]
+    assert len(world.call("GET", address, "root", per_page=2).json()) == 2
+    assert world.call("GET", address, "stranger").status_code == 403
+    world.scoped("maintainer", "manage_runner")
+    assert world.call("GET", address, "maintainer").status_code == 200
+
+
 def test_pages_of_twenty_with_headers(world: World) -> None:
     for _ in range(45):
         world.runner()

@@ -61,6 +61,17 @@ def test_the_model_speaks_in_a_message_object(world: World, params: dict[str, An
     assert runner.description is None
 
 
+def test_tags_are_counted_only_when_they_change(world: World) -> None:
+    old = [f"tag{number:02}" for number in range(60)]
+    runner = world.runner(tag_list=old)
+    address = f"/runners/{runner.id}"
+    assert world.call("PUT", address, "maintainer", description="new").status_code == 200
+    assert world.call("PUT", address, "maintainer", tag_list=old[::-1], paused=True).status_code == 200
+    reply = world.call("PUT", address, "maintainer", tag_list=old[1:])
+    assert (reply.status_code, list(reply.json()["message"])) == (400, ["tags_list"])
+    assert world.call("PUT", address, "maintainer", tag_list=old[:50]).status_code == 200
+
+
 def test_type_and_owner_cannot_be_changed(world: World) -> None:
     runner = world.runner()
     world.call("PUT", f"/runners/{runner.id}", "maintainer", runner_type="instance_type", token="x", paused=True)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import fake_gitlab
 import pytest
-from fake_gitlab import versions
+from fake_gitlab import Runner, versions
 from fake_gitlab.settings import Settings
 from fake_gitlab.versions import DIFFERENCES
 from fake_gitlab_world import World
@@ -75,12 +76,12 @@ def test_the_words_for_a_runner_that_does_not_exist(world: World, release: str) 
     assert (reply.status_code, reply.json()) == (404, {"message": "404 Runner Not Found"})
 
 
-@pytest.mark.parametrize("version", ["16.8.0", "16.9.0"])
+@pytest.mark.parametrize("version", ["16.9.0", "16.10.0"])
 def test_the_key_of_the_maintenance_note(world: World, version: str) -> None:
     world.gitlab.settings.version = version
     runner = world.runner(maintenance_note="old")
     address = f"/runners/{runner.id}"
-    there = version == "16.9.0"
+    there = version == "16.10.0"
     assert ("maintenance_note" in world.call("GET", address, "maintainer").json()) is there
     reply = world.call("PUT", address, "maintainer", maintenance_note="new", paused=True)
     assert ("maintenance_note" in reply.json()) is there
@@ -105,17 +106,193 @@ def test_scopes_came_one_after_the_other(world: World, version: str, creates: bo
     assert world.call("GET", f"/runners/{world.runner().id}", "maintainer").status_code == (200 if manages else 403)
 
 
-@pytest.mark.parametrize(("version", "known"), [("16.2.0", False), ("16.3.0", True)])
-def test_fields_of_graphql_came_one_after_the_other(world: World, version: str, known: bool) -> None:
+@pytest.mark.parametrize(
+    ("version", "fields", "known"),
+    [
+        ("16.0.0", "id maintenanceNote userPermissions { updateRunner } managers { nodes { systemId } }", True),
+        ("16.0.0", "ownerProject { id } runnerType paused tagList status contactedAt jobExecutionStatus", True),
+        ("16.2.0", "managers { nodes { jobExecutionStatus } }", False),
+        ("16.3.0", "managers { nodes { jobExecutionStatus } }", True),
+        ("18.0.0", "creationState", False),
+        ("18.1.0", "creationState", True),
+    ],
+)
+def test_fields_of_graphql_came_one_after_the_other(world: World, version: str, fields: str, known: bool) -> None:
     world.gitlab.settings.version = version
-    query = '{ project(fullPath: "fleet/pis") { runners { nodes { managers { nodes { jobExecutionStatus } } } } } }'
-    assert ("errors" in world.ask(query, "owner").json()) is not known
+    world.runner()
+    reply = world.ask(f'{{ project(fullPath: "fleet/pis") {{ runners {{ nodes {{ {fields} }} }} }} }}', "owner").json()
+    if known:
+        assert "errors" not in reply
+        assert len(reply["data"]["project"]["runners"]["nodes"]) == 1
+    else:
+        assert "data" not in reply
+        assert reply["errors"][0]["extensions"]["code"] == "undefinedField"
 
 
-@pytest.mark.parametrize(("version", "told"), [("16.7.0", False), ("16.8.0", True)])
+@pytest.mark.parametrize(("version", "told"), [("16.3.0", False), ("16.4.0", True)])
 def test_runners_that_may_not_be_listed_in_graphql(world: World, version: str, told: bool) -> None:
     world.gitlab.settings.version = version
     world.runner()
     reply = world.ask('{ project(fullPath: "fleet/pis") { runners { nodes { id } } } }', "developer").json()
     assert reply["data"]["project"]["runners"] == (None if told else {"nodes": []})
     assert ("errors" in reply) is told
+
+
+def test_who_reads_the_maintenance_note(world: World, release: str) -> None:
+    runner = world.gitlab.create_runner("instance_type", maintenance_note="note")
+    note = None if since(release, 18, 0) else "note"
+    assert world.call("GET", f"/runners/{runner.id}", "stranger").json()["maintenance_note"] == note
+    assert world.call("GET", f"/runners/{runner.id}", "root").json()["maintenance_note"] == "note"
+    query = '{ project(fullPath: "fleet/pis") { runners { nodes { maintenanceNote } } } }'
+    for user, shown in (("maintainer", note), ("root", "note")):
+        [node] = world.ask(query, user).json()["data"]["project"]["runners"]["nodes"]
+        assert node["maintenanceNote"] == shown
+
+
+def verified(world: World, runner: Runner) -> tuple[int, Any]:
+    reply = world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
+    return reply.status_code, reply.json()
+
+
+def test_verifying_a_created_runner(world: World, release: str) -> None:
+    runner = world.runner()
+    assert verified(world, runner)[0] == 200
+    manager = runner.managers["s_1"]
+    if since(release, 18, 1):
+        assert runner.contacted_at is not None
+        assert manager.contacted_at == runner.contacted_at
+        return
+    assert (runner.contacted_at, manager.contacted_at, manager.ip_address) == (None, None, "127.0.0.1")
+    assert world.call("GET", f"/runners/{runner.id}", "maintainer").json()["status"] == "never_contacted"
+    query = '{ project(fullPath: "fleet/pis") { runners { nodes { managers { nodes { status contactedAt } } } } } }'
+    [node] = world.ask(query, "maintainer").json()["data"]["project"]["runners"]["nodes"]
+    assert node["managers"]["nodes"] == [{"status": "NEVER_CONTACTED", "contactedAt": None}]
+    world.call("POST", "/jobs/request", token=runner.token, system_id="s_1")
+    assert manager.contacted_at == runner.contacted_at is not None
+
+
+def test_verifying_a_registered_runner_is_always_a_contact(world: World, release: str) -> None:
+    runner = world.gitlab.create_runner("project_type", owner=world.project, registered=True)
+    assert verified(world, runner)[0] == 200
+    assert runner.contacted_at is not None
+
+
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [
+        ("16.11.0", (200, None)),
+        ("17.8.0", (422, {"message": "Runner is orphaned"})),
+        ("17.11.0", (403, {"message": "403 Forbidden - Runner is orphaned"})),
+        ("18.11.0", (200, None)),
+        ("19.4.0", (200, None)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["project", "group"])
+def test_what_a_runner_without_owner_is_told(world: World, version: str, answer: tuple[int, Any], kind: str) -> None:
+    world.gitlab.settings.version = version
+    runner = world.runner() if kind == "project" else world.gitlab.create_runner("group_type", owner=world.group)
+    (world.gitlab.projects if kind == "project" else world.gitlab.groups).clear()
+    status, body = verified(world, runner)
+    assert (status, None if status == 200 else body) == answer
+    assert bool(runner.managers) is (status == 200)
+    asked = world.call("POST", "/jobs/request", token=runner.token, system_id="s_1")
+    assert asked.status_code == (204 if status == 200 else status)
+    removed = world.call("DELETE", "/runners", token=runner.token)
+    assert removed.status_code == (403 if status == 403 else 204)
+
+
+@pytest.mark.parametrize(
+    ("version", "by_token", "by_id"),
+    [("17.8.0", 422, 500), ("17.11.0", 403, 500), ("18.11.0", 500, 500), ("19.0.0", 422, 422)],
+)
+def test_the_token_of_a_runner_without_owner_stays(world: World, version: str, by_token: int, by_id: int) -> None:
+    world.gitlab.settings.version = version
+    runner = world.runner()
+    token = runner.token
+    del world.gitlab.projects[42]
+    replies = (
+        (world.call("POST", "/runners/reset_authentication_token", token=token), by_token),
+        (world.call("POST", f"/runners/{runner.id}/reset_authentication_token", "root"), by_id),
+    )
+    for reply, status in replies:
+        assert reply.status_code == status
+        if version == "19.0.0":
+            assert reply.json()["error"].endswith("needs to be assigned to at least one project")
+    assert runner.token == token
+
+
+def test_an_orphan_takes_no_changes(world: World) -> None:
+    runner = world.runner()
+    del world.gitlab.projects[42]
+    reply = world.call("PUT", f"/runners/{runner.id}", "root", paused=True)
+    assert (reply.status_code, list(reply.json()["message"])) == (400, ["runner"])
+    assert not runner.paused
+
+
+def test_a_deleted_project_is_followed_by_the_next_or_takes_its_runner_along(world: World, release: str) -> None:
+    gitlab = world.gitlab
+    second = gitlab.add_project("fleet/second", group=world.group)
+    shared, lonely = world.runner(), world.runner()
+    shared.project_ids.append(second.id)
+    gitlab.delete_project(42)
+    assert gitlab.owner(shared) is second
+    assert verified(world, shared)[0] == 200
+    query = '{ project(fullPath: "fleet/second") { runners { nodes { ownerProject { name } } } } }'
+    [node] = world.ask(query, "owner").json()["data"]["project"]["runners"]["nodes"]
+    assert node["ownerProject"] == {"name": "second"}
+    assert (lonely.id in gitlab.runners) is not since(release, 17, 9)
+    if since(release, 17, 9):
+        assert verified(world, lonely) == (403, {"message": "403 Forbidden"})
+
+
+def test_a_deleted_group_takes_what_is_below_it_along(world: World) -> None:
+    gitlab = world.gitlab
+    sub = gitlab.add_group("fleet/sub", parent=world.group)
+    deep = gitlab.add_project("fleet/sub/deep", group=sub)
+    elsewhere = gitlab.add_project("elsewhere")
+    gitlab.create_runner("group_type", owner=sub)
+    gitlab.create_runner("project_type", owner=deep)
+    kept = gitlab.create_runner("project_type", owner=elsewhere)
+    gitlab.delete_group(world.group.id)
+    assert (list(gitlab.groups), list(gitlab.projects), list(gitlab.runners)) == ([], [elsewhere.id], [kept.id])
+
+
+def test_taking_a_runner_from_its_owner(world: World, release: str) -> None:
+    second = world.gitlab.add_project("fleet/second", group=world.group)
+    runner = world.runner()
+    runner.project_ids.append(second.id)
+    reply = world.call("DELETE", f"/projects/42/runners/{runner.id}", "maintainer")
+    if since(release, 17, 10):
+        assert reply.status_code == 403
+        assert "owner project" in reply.json()["message"]
+        return
+    assert reply.status_code == 204
+    last = world.call("DELETE", f"/projects/{second.id}/runners/{runner.id}", "maintainer")
+    assert last.status_code == 403
+    assert "Only one project" in last.json()["message"]
+
+
+def test_the_last_manager_that_goes(world: World, release: str) -> None:
+    runner = world.runner()
+    world.gitlab.heartbeat(runner, "s_1", "10.0.0.1", {})
+    world.call("DELETE", "/runners/managers", token=runner.token, system_id="s_1")
+    assert (runner.contacted_at is None) is not since(release, 19, 2)
+
+
+def test_a_job_that_is_canceling(world: World, release: str) -> None:
+    runner = world.runner()
+    job = world.gitlab.add_job(world.project, ["true"])
+    job.status, job.runner_id, job.system_id = "canceling", runner.id, "s_1"
+    expected = "idle" if since(release, 19, 2) else "active"
+    assert world.call("GET", f"/runners/{runner.id}", "maintainer").json()["job_execution_status"] == expected
+    query = '{ project(fullPath: "fleet/pis") { runners { nodes { jobExecutionStatus } } } }'
+    [node] = world.ask(query, "owner").json()["data"]["project"]["runners"]["nodes"]
+    assert node["jobExecutionStatus"] == "ACTIVE"
+
+
+def test_the_route_of_the_projects(world: World, release: str) -> None:
+    reply = world.call("GET", f"/runners/{world.runner().id}/projects", "maintainer")
+    if since(release, 18, 4):
+        assert [project["id"] for project in reply.json()] == [42]
+    else:
+        assert (reply.status_code, reply.json()) == (404, {"error": "404 Not Found"})
