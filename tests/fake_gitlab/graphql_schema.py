@@ -25,7 +25,7 @@ from graphql import (
     Visitor,
     VisitorAction,
     build_ast_schema,
-    execute,
+    execute_sync,
     parse,
     specified_rules,
     validate,
@@ -64,14 +64,14 @@ def answer(
     problems = validate(schema, document, _RULES)
     if problems:
         return {"errors": [problem.formatted for problem in problems]}
-    result = execute(
+    result = execute_sync(
         schema,
         document,
         context_value=Context(gitlab, caller),
         variable_values=dict(variables),
         operation_name=operation,
     )
-    return dict(result.formatted)  # type: ignore[union-attr]
+    return dict(result.formatted)
 
 
 class _UndefinedField(ValidationRule):
@@ -208,7 +208,7 @@ def _not_available() -> GraphQLError:
 
 def _page(context: Context, runners: Iterable[Runner], given: Mapping[str, Any]) -> keyset.Page[Runner]:
     """The newest first; whatever the caller may not read is missing from the page that it would stand on."""
-    now, search = context.gitlab.clock.now(), (given.get("search") or "").lower()
+    now = context.gitlab.clock.now()
     chosen = [
         runner
         for runner in runners
@@ -216,7 +216,7 @@ def _page(context: Context, runners: Iterable[Runner], given: Mapping[str, Any])
         and given.get("status") in (None, page_status(runner, now).upper())
         and given.get("paused") in (None, runner.paused)
         and set(given.get("tagList") or ()) <= set(runner.tag_list)
-        and (search in (runner.description or "").lower() or given.get("search") == runner.token)
+        and (not given.get("search") or _found(runner, given["search"]))
     ]
     page = _sliced(
         chosen,
@@ -226,6 +226,14 @@ def _page(context: Context, runners: Iterable[Runner], given: Mapping[str, Any])
     )
     readable = [runner for runner in page.nodes if context.caller and context.caller.may_read(runner)]
     return keyset.Page(readable, page.has_next_page, page.end_cursor)
+
+
+def _found(runner: Runner, search: str) -> bool:
+    """By its whole token, or by every word of three letters and more in its description; shorter texts match whole."""
+    description, words = (runner.description or "").lower(), [word for word in search.lower().split() if len(word) > 2]
+    return search == runner.token or (
+        all(word in description for word in words) if words else description == search.lower()
+    )
 
 
 def _sliced(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fake_gitlab import versions
 from fake_gitlab.accounts import User
 from fake_gitlab.namespaces import Group, Project, Role, role_named
 from fake_gitlab.settings import Settings
@@ -55,10 +56,12 @@ def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
 
 
 def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:
-    """Set settings by name. Raises ValueError for one that does not exist."""
+    """Set settings by name. Raises ValueError for one that does not exist, and for a version that is not modelled."""
     unknown = sorted(name for name in values if not hasattr(settings, name))
     if unknown:
         raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    if "version" in values:
+        versions.parse(str(values["version"]))
     for name, value in values.items():
         setattr(settings, name, value)
 

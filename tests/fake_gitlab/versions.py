@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 OLDEST = (16, 0)
 NEWEST = (19, 4)
@@ -165,6 +166,7 @@ DIFFERENCES = (
 _SINCE = {difference.name: difference.since for difference in DIFFERENCES}
 
 
+@cache
 def parse(version: str) -> tuple[int, int]:
     """`18.11.2-ee` as (18, 11). Raises ValueError for what the fake does not model."""
     found = re.match(r"(\d+)\.(\d+)", version)

@@ -74,6 +74,8 @@ def test_journal_faults_clock_and_settings_from_outside(world: World) -> None:
     assert (world.gitlab.clock.now() - before).total_seconds() >= 3600
     assert fake(world, "PATCH", "/settings", allow_registration_tokens=True).json()["allow_registration_tokens"] is True
     assert fake(world, "PATCH", "/settings", nonsense=1).status_code == 400
+    assert fake(world, "PATCH", "/settings", version="15.0").status_code == 400
+    assert fake(world, "PATCH", "/settings", version="17.11.7").json()["version"] == "17.11.7"
 
 
 def test_the_state_shows_no_secret(world: World) -> None:
