@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -20,6 +21,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFileError,
     read_backups,
     read_host_file,
+    remove_host_file,
     replace_host_file,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, register
@@ -62,9 +64,10 @@ class HostConfig:
     def __init__(self, action: ActionBase, task_vars: dict[str, Any], path: str, recover: bool) -> None:
         self._action, self._task_vars, self._path, self._recover = action, task_vars, path, recover
         self.recovered_from = ""
+        self._made: dict[str, Any] = {}  # by this run, also before it read the file anew
 
     def read(self) -> HostFile:
-        seen = read_host_file(self._action, self._task_vars, self._path)
+        seen = replace(read_host_file(self._action, self._task_vars, self._path), **self._made)
         if not (is_broken(seen) and seen.backups):
             return seen
         if not self._recover:
@@ -73,7 +76,14 @@ class HostConfig:
         return self.replace(seen, content)
 
     def replace(self, seen: HostFile, content: str) -> HostFile:
-        return replace_host_file(self._action, self._task_vars, seen, content)
+        return self._remembered(replace_host_file(self._action, self._task_vars, seen, content))
+
+    def remove(self, seen: HostFile) -> HostFile:
+        return self._remembered(remove_host_file(self._action, self._task_vars, seen))
+
+    def _remembered(self, written: HostFile) -> HostFile:
+        self._made = {"made_directories": written.made_directories, "made_system_id": written.made_system_id}
+        return written
 
 
 class ActionModule(ActionBase):

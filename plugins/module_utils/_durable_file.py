@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a small text file, or put another one in its place, so that neither a crash nor a power cut loses it.
+"""Read, replace or remove a small text file, so that neither a crash nor a power cut loses it.
 
 Runs on the host itself: standard library only, Python 3.9 and later, no Ansible.
 
@@ -18,8 +18,8 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 BACKUP = ".backup-"
@@ -62,11 +62,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Replaced:
-    """What a replacement did, or in check mode would do."""
+    """What a replacement did, or in check mode would do. made_directories: outermost first."""
 
     before: Seen
     changed: bool
     backup: str | None = None
+    made_directories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a removal did, or in check mode would do. removed: all paths that went."""
+
+    before: Seen
+    removed: tuple[str, ...] = ()
 
 
 def read(path: str, follow: bool = True) -> Seen:
@@ -119,25 +128,79 @@ def replace(
     uid, gid: None keeps the present owner. backup: how many former contents to keep beside the file.
     check: only say what would be done.
 
-    A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact.
+    A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact,
+    and where there was no directory there is none.
     """
     with _one_sentence(path, "written"):
         real = _resolve(path, follow)
         directory = os.path.dirname(real)
         if check:
             return _plan(read(path, follow), path, content, expected_sha256, mode, uid, gid)
-        _make_directory(directory)
-        with _locked(directory, path):
+        with _made(directory) as made, _locked(directory, path):
             seen = read(path, follow)
             plan = _plan(seen, path, content, expected_sha256, mode, uid, gid)
             if not plan.changed:
                 return plan
-            _sweep(real)
+            _unlink(_left_overs(real))
             kept = None
             if backup > 0 and seen.content is not None and seen.content != content:
                 kept = _keep(seen, backup)
             _write(seen, content, mode, uid, gid)
-            return Replaced(seen, True, kept)
+            return Replaced(seen, True, kept, tuple(made))
+
+
+def remove(
+    path: str,
+    *,
+    expected_sha256: str | None = None,
+    beside: Mapping[str, bytes] | None = None,
+    follow: bool = True,
+    check: bool = False,
+) -> Removed:
+    """Remove ``path``, and what killed writers left of it; a file that is gone is no error. Former contents stay.
+
+    expected_sha256: refuse unless a file that is there has this digest; None removes whatever is there.
+    beside: files that go with it, each only if it holds exactly these bytes.
+
+    A symbolic link stays, the file that it leads to goes. Raises FileError or FileConflict; nothing is removed then.
+    """
+    with _one_sentence(path, "removed"):
+        real = _resolve(path, follow)
+        directory = os.path.dirname(real)
+        if not os.path.isdir(directory):
+            return Removed(Seen(real, None))
+        with _locked(directory, path):
+            seen = read(path, follow)
+            if seen.content is not None and expected_sha256 not in (None, seen.sha256):
+                raise FileConflict(f"{path} was changed by somebody else since it was read; nothing was removed.")
+            outdated = _left_overs(real)
+            outdated += [other for other, content in (beside or {}).items() if read(other).content == content]
+            outdated += [real] if seen.content is not None else []
+            if not check:
+                _unlink(outdated)
+                for changed in {os.path.dirname(each) for each in outdated}:
+                    _sync_directory(changed)
+            return Removed(seen, tuple(outdated))
+
+
+def remove_empty(directories: Sequence[str], gone: Sequence[str] = (), check: bool = False) -> list[str]:
+    """Remove those of ``directories`` that are empty, the innermost first, and return them.
+
+    gone: paths that count as removed already, for check mode has left them. A symbolic link and a mount point stay.
+    Raises FileError.
+    """
+    removed: list[str] = []
+    for directory in sorted(directories, key=len, reverse=True):
+        with _one_sentence(directory, "removed"):
+            if os.path.islink(directory) or not os.path.isdir(directory):
+                continue
+            held = {os.path.join(directory, entry) for entry in os.listdir(directory)}
+            if held - {*gone, *removed}:
+                continue
+            if not check and not _remove_directory(directory):
+                continue
+            removed.append(directory)
+    return removed
 
 
 def backups(path: str) -> list[str]:
@@ -177,18 +240,38 @@ def _resolve(path: str, follow: bool) -> str:
     return real
 
 
-def _make_directory(directory: str) -> None:
-    """Make ``directory`` and its missing parents, each durable."""
-    missing = []
+@contextmanager
+def _made(directory: str) -> Iterator[list[str]]:
+    """Make ``directory`` and its missing parents, each durable; a failure takes back those that are still empty."""
+    missing, made = [], []
     while not os.path.lexists(directory):
         missing.append(directory)
         directory = os.path.dirname(directory)
-    for each in reversed(missing):
-        try:
-            os.mkdir(each, 0o700)
-        except FileExistsError:  # another writer made it just now
-            continue
-        _sync_directory(os.path.dirname(each))
+    try:
+        for each in reversed(missing):
+            try:
+                os.mkdir(each, 0o700)
+            except FileExistsError:  # another writer made it just now
+                continue
+            made.append(each)
+            _sync_directory(os.path.dirname(each))
+        yield made
+    except BaseException:
+        with suppress(FileError):  # the failure that led here is the one to report
+            remove_empty(made)
+        raise
+
+
+def _remove_directory(directory: str) -> bool:
+    """Remove an empty directory, durably; False if it cannot go because something is or was just put into it."""
+    try:
+        os.rmdir(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+            return False
+        raise
+    _sync_directory(os.path.dirname(directory))
+    return True
 
 
 @contextmanager
@@ -214,12 +297,15 @@ def _temporary_prefix(real: str) -> str:
     return f".{os.path.basename(real)}.pifleet-"
 
 
-def _sweep(real: str) -> None:
-    """Remove what writers that were killed left behind; under the lock nobody else has one open."""
-    directory = os.path.dirname(real)
-    for entry in os.listdir(directory):
-        if entry.startswith(_temporary_prefix(real)):
-            os.unlink(os.path.join(directory, entry))
+def _left_overs(real: str) -> list[str]:
+    """What writers that were killed left behind; under the lock nobody else has one open."""
+    directory, prefix = os.path.dirname(real), _temporary_prefix(real)
+    return [os.path.join(directory, entry) for entry in os.listdir(directory) if entry.startswith(prefix)]
+
+
+def _unlink(paths: Sequence[str]) -> None:
+    for path in paths:
+        os.unlink(path)
 
 
 def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> None:

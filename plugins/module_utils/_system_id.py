@@ -24,10 +24,13 @@ MACHINE_ID = "/etc/machine-id"
 
 
 def find_system_id(directory: str) -> tuple[str, bool]:
-    """The system ID of this host and whether ``directory``/.runner_system_id holds it already."""
-    present = _read(os.path.join(directory, ".runner_system_id"))
-    if FORM.fullmatch(present):
-        return present, True
+    """The system ID of this host and whether ``directory``/.runner_system_id holds it already.
+
+    Raises FileError where that file is there but cannot be read: GitLab Runner may know this host by what is in it.
+    """
+    present = durable.read(path_in(directory)).content or b""
+    if (held := _text(present)) and FORM.fullmatch(held):
+        return held, True
     serials = [serial for serial in map(_read, SERIALS) if serial.strip("0")]  # virtual boards report zeros
     key = (serials + [_read(MACHINE_ID)])[0]
     if key:
@@ -36,19 +39,27 @@ def find_system_id(directory: str) -> tuple[str, bool]:
     return "r_" + "".join(secrets.choice(alphabet) for _position in range(12)), False
 
 
-def seed_system_id(directory: str, system_id: str, check: bool) -> bool:
-    """Write ``system_id`` unless a valid one is there; return whether it was (or, to check, would be) written."""
+def seed_system_id(directory: str, system_id: str, check: bool) -> durable.Replaced | None:
+    """Write ``system_id`` unless a valid one is there (None); return what was or, to check, would be done."""
     if not FORM.fullmatch(system_id):
         raise durable.FileError(f"{system_id!r} is not a system ID of GitLab Runner.")
     if find_system_id(directory)[1]:
-        return False
-    path = os.path.join(directory, ".runner_system_id")
-    return durable.replace(path, system_id.encode(), check=check).changed
+        return None
+    return durable.replace(path_in(directory), system_id.encode(), check=check)
+
+
+def path_in(directory: str) -> str:
+    return os.path.join(directory, ".runner_system_id")
+
+
+def _text(content: bytes) -> str:
+    return content.decode("ascii", errors="replace").strip("\0 \t\r\n")
 
 
 def _read(path: str) -> str:
+    """What the board or the card says of itself; "" where it says nothing."""
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip("\0 \t\r\n")
+        with open(path, "rb") as file:
+            return _text(file.read())
     except OSError:
         return ""

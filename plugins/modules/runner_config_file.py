@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: runner_config_file
-short_description: Read or durably replace a small text file on the host
+short_description: Read, durably replace or remove a small text file on the host
 version_added: 1.0.0
 description:
-  - Reads a file such as C(config.toml) of GitLab Runner, or puts another content in its place.
+  - Reads a file such as C(config.toml) of GitLab Runner, puts another content in its place, or removes it.
   - A replacement is complete or has not happened, whatever goes wrong in between. The content is written to a
     temporary file in the same directory and flushed to the disk before it takes the name, and the directory is
-    flushed after it.
+    flushed after it. A failure leaves neither an empty file nor a new directory behind.
   - Needs nothing but Python on the host.
   - It is what M(pifleet.ci.runner_config) and M(pifleet.ci.gitlab_runner_register) use on the host. It is also handy
     by itself for a small text file, for instance a CA certificate.
@@ -25,13 +25,20 @@ options:
   content:
     description:
       - The whole content that the file should have, encoded as UTF-8.
-      - Without it the file is read.
+      - Without it and with O(state=present) the file is read.
     type: str
+  state:
+    description:
+      - With V(absent) the file is removed. Its kept former contents stay. A file that is gone already is no error.
+    type: str
+    choices: [present, absent]
+    default: present
   expected_sha256:
     description:
-      - Replace the file only if the SHA-256 of its present content is this one, as returned by an earlier reading.
+      - Replace or remove the file only if the SHA-256 of its present content is this one, as returned by an earlier
+        reading.
       - V(absent) means that there must be no file.
-      - Without it, whatever is there is replaced.
+      - Without it, whatever is there is replaced or removed.
     type: str
   mode:
     description:
@@ -54,8 +61,8 @@ options:
     default: 0
   symlink:
     description:
-      - What to do when O(path) is a symbolic link. With V(follow) the link stays and the file it leads to is read or
-        replaced.
+      - What to do when O(path) is a symbolic link. With V(follow) the link stays and the file it leads to is read,
+        replaced or removed.
     type: str
     choices: [follow, refuse]
     default: follow
@@ -63,11 +70,20 @@ options:
     description:
       - A GitLab Runner system ID to write to C(.runner_system_id) in the same directory, unless there is a valid one
         already.
-      - Only used together with O(content).
+      - With O(state=absent), C(.runner_system_id) is removed together with the file if this is what it holds.
+      - Without O(content) and with O(state=present) it is not used.
     type: str
+  empty_directories:
+    description:
+      - Directories to remove after the file, each only if it is empty then, for instance the RV(made_directories) of
+        the replacement that is taken back.
+      - Only used with O(state=absent).
+    type: list
+    elements: path
+    default: []
   read_backups:
     description:
-      - Return the content of the kept former contents too. Only used without O(content).
+      - Return the content of the kept former contents too. Only used to read.
     type: bool
     default: false
 attributes:
@@ -88,6 +104,12 @@ EXAMPLES = r"""
     content: "{{ lookup('ansible.builtin.file', 'ca.pem') ~ '\n' }}"
     mode: "0644"
 
+- name: Remove it again, and its directory if nothing else is in it
+  pifleet.ci.runner_config_file:
+    path: /etc/gitlab-runner/certs/gitlab.example.com.crt
+    state: absent
+    empty_directories: [/etc/gitlab-runner/certs]
+
 - name: Read a file that holds tokens
   pifleet.ci.runner_config_file:
     path: /etc/gitlab-runner/config.toml
@@ -96,12 +118,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 exists:
-  description: Whether the file is there; after a replacement always true.
+  description: Whether the file is there; after a replacement always true, after a removal always false.
   returned: success
   type: bool
 content:
   description: The content of the file, empty when there is none.
-  returned: when O(content) is not given
+  returned: when the file is read
   type: str
 sha256:
   description: SHA-256 of the content; absent when there is no file.
@@ -114,7 +136,7 @@ mode:
   sample: "0600"
 backups:
   description: Paths of the kept former contents, newest first.
-  returned: when O(content) is not given
+  returned: when the file is read
   type: list
   elements: str
 backup_contents:
@@ -128,23 +150,39 @@ backup_file:
   type: str
 system_id:
   description: The system ID in C(.runner_system_id) beside the file, or the one that fits this host when there is none.
-  returned: when O(content) is not given
+  returned: when the file is read
   type: str
   sample: s_1a2b3c4d5e6f
 system_id_seeded:
   description: Whether C(.runner_system_id) exists and is valid.
-  returned: when O(content) is not given
+  returned: when the file is read
   type: bool
+made_system_id:
+  description: Whether O(system_id) was written.
+  returned: after a replacement
+  type: bool
+made_directories:
+  description: The directories that were missing and have been made, the outermost first.
+  returned: after a replacement
+  type: list
+  elements: str
+removed_directories:
+  description: Which of O(empty_directories) were empty and have been removed, the innermost first.
+  returned: after a removal
+  type: list
+  elements: str
 """
 
 import grp
+import hashlib
 import os
 import pwd
+from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
-from ansible_collections.pifleet.ci.plugins.module_utils._system_id import find_system_id, seed_system_id
+from ansible_collections.pifleet.ci.plugins.module_utils._system_id import find_system_id, path_in, seed_system_id
 
 
 def text(seen: durable.Seen) -> str:
@@ -182,37 +220,76 @@ def read(params: dict[str, Any]) -> dict[str, Any]:
 
 def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
     mode, content = octal(params["mode"]), params["content"].encode("utf-8")
-    seeded = False
+    seeded = None
     if params["system_id"]:  # first: gitlab-runner must not find a configuration without it
-        directory = os.path.dirname(os.path.realpath(params["path"]))
-        seeded = seed_system_id(directory, params["system_id"], check)
-    done = durable.replace(
-        params["path"],
-        content,
-        expected_sha256=params["expected_sha256"],
-        mode=mode,
-        uid=number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid, "user"),
-        gid=number(params["group"], lambda name: grp.getgrnam(name).gr_gid, "group"),
-        backup=params["backup"],
-        follow=params["symlink"] == "follow",
-        check=check,
-    )
+        seeded = seed_system_id(os.path.dirname(os.path.realpath(params["path"])), params["system_id"], check)
+    try:
+        done = durable.replace(
+            params["path"],
+            content,
+            expected_sha256=params["expected_sha256"],
+            mode=mode,
+            uid=number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid, "user"),
+            gid=number(params["group"], lambda name: grp.getgrnam(name).gr_gid, "group"),
+            backup=params["backup"],
+            follow=params["symlink"] == "follow",
+            check=check,
+        )
+    except durable.FileConflict:
+        raise  # somebody else is at work beside us, and may have seen our system ID
+    except durable.FileError:
+        if seeded and not check:
+            take_back(seeded, params["system_id"])
+        raise
     after = durable.Seen(done.before.path, content, mode)
     reply: dict[str, Any] = {
-        "changed": done.changed or seeded,
+        "changed": done.changed or seeded is not None,
         "exists": True,
         "sha256": after.sha256,
         "mode": f"{mode:04o}",
-        "diff": {
-            "before": described(done.before),
-            "after": described(after),
-            "before_header": params["path"],
-            "after_header": params["path"],
-        },
+        "made_system_id": seeded is not None,
+        "made_directories": [*(seeded.made_directories if seeded else ()), *done.made_directories],
+        "diff": diff(params["path"], done.before, after),
     }
     if done.backup:
         reply["backup_file"] = done.backup
     return reply
+
+
+def take_back(seeded: durable.Replaced, system_id: str) -> None:
+    """Where there was no system ID and no directory there is none after a failure either."""
+    with suppress(durable.FileError):  # the failure that led here is the one to report
+        durable.remove(seeded.before.path, expected_sha256=hashlib.sha256(system_id.encode()).hexdigest())
+        durable.remove_empty(seeded.made_directories)
+
+
+def remove(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    path, beside = params["path"], {}
+    if params["system_id"]:
+        beside[path_in(os.path.dirname(os.path.realpath(path)))] = params["system_id"].encode()
+    done = durable.remove(
+        path,
+        expected_sha256=params["expected_sha256"],
+        beside=beside,
+        follow=params["symlink"] == "follow",
+        check=check,
+    )
+    empty = durable.remove_empty(params["empty_directories"], gone=done.removed, check=check)
+    return {
+        "changed": bool(done.removed or empty),
+        "exists": False,
+        "removed_directories": empty,
+        "diff": diff(path, done.before, durable.Seen(done.before.path, None)),
+    }
+
+
+def diff(path: str, before: durable.Seen, after: durable.Seen) -> dict[str, str]:
+    return {
+        "before": described(before),
+        "after": described(after),
+        "before_header": path,
+        "after_header": path,
+    }
 
 
 def described(seen: durable.Seen) -> str:
@@ -243,6 +320,7 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "required": True},
             "content": {"type": "str", "no_log": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "expected_sha256": {"type": "str"},
             "mode": {"type": "str", "default": "0600"},
             "owner": {"type": "str"},
@@ -250,13 +328,20 @@ def main() -> None:
             "backup": {"type": "int", "default": 0},
             "symlink": {"type": "str", "choices": ["follow", "refuse"], "default": "follow"},
             "system_id": {"type": "str"},
+            "empty_directories": {"type": "list", "elements": "path", "default": []},
             "read_backups": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    if module.params["state"] == "absent" and module.params["content"] is not None:
+        module.fail_json(msg="content is what the file should have, but state is absent: give one of the two.")
     try:
-        reading = module.params["content"] is None
-        reply = read(module.params) if reading else replace(module.params, module.check_mode)
+        if module.params["state"] == "absent":
+            reply = remove(module.params, module.check_mode)
+        elif module.params["content"] is not None:
+            reply = replace(module.params, module.check_mode)
+        else:
+            reply = read(module.params)
     except durable.FileError as error:
         module.fail_json(msg=str(error), conflict=isinstance(error, durable.FileConflict))
     module.exit_json(**reply)

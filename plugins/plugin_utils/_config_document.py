@@ -15,11 +15,17 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import j
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_document import Document
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
+    BOM,
+    OWN_NOTE,
     Location,
     TomlError,
     identical,
     load,
+    read_lines,
 )
+
+NO_ENTRY = f"{OWN_NOTE}no runner is registered here"
+"""The line of a file that would be empty otherwise: an empty one is what a power cut leaves (_config_recovery.py)."""
 
 
 class ConfigTomlError(Exception):
@@ -62,13 +68,12 @@ def merge(
     otherwise MissingEntryError is raised. Raises ConfigTomlError for text that cannot be read or edited.
     """
     present = parse(text)["runners"]
-    document = Document(text)
+    indexes = [_find_entry(present, wanted) for wanted in runners]
+    document = Document(_without_note(text) if None in indexes else text)
     array = _spelled(document.data, "runners", "")
     try:
         _merge_table(document, (), "", settings, equivalent)
-        kept = set()
-        for wanted in runners:
-            index = _find_entry(present, wanted)
+        for wanted, index in zip(runners, indexes, strict=True):
             if index is None:
                 if not append_missing:
                     raise MissingEntryError(
@@ -76,13 +81,12 @@ def merge(
                     )
                 document.append((array,), _without_none(wanted))
                 continue
-            kept.add(index)
             values = {key: value for key, value in wanted.items() if key != "id"}
             _merge_table(document, (array, index), "runners", values, equivalent)
         if purge:
-            for index in sorted(set(range(len(present))) - kept, reverse=True):
+            for index in sorted(set(range(len(present))) - set(indexes), reverse=True):
                 document.remove((array, index))
-        return document.text()
+        return never_blank(text, document.text())
     except TomlError as error:
         raise ConfigTomlError(f"config.toml: {error}") from error
 
@@ -90,14 +94,14 @@ def merge(
 def set_entry(text: str, index: int | None, values: Mapping[str, Any]) -> str:
     """``text`` with exactly ``values`` in entry ``index`` (None: in a new entry); None as a value removes the key."""
     parse(text)
-    document = Document(text)
+    document = Document(_without_note(text) if index is None else text)
     array = _spelled(document.data, "runners", "")
     try:
         if index is None:
             document.append((array,), _without_none(values))
         else:
             _merge_table(document, (array, index), "runners", values, _exactly)
-        return document.text()
+        return never_blank(text, document.text())
     except TomlError as error:
         raise ConfigTomlError(f"config.toml: {error}") from error
 
@@ -110,9 +114,27 @@ def remove_entries(text: str, indexes: Collection[int]) -> str:
     try:
         for index in sorted(set(indexes), reverse=True):
             document.remove((array, index))
-        return document.text()
+        return never_blank(text, document.text())
     except TomlError as error:
         raise ConfigTomlError(f"config.toml: {error}") from error
+
+
+def never_blank(before: str, after: str) -> str:
+    """``after``, but NO_ENTRY where an edit of ``before`` has left nothing."""
+    return f"{NO_ENTRY}\n" if is_blank(after) and not is_blank(before) else after
+
+
+def is_blank(text: str) -> bool:
+    return not text.removeprefix(BOM).strip()
+
+
+def _without_note(text: str) -> str:
+    """``text``, to which an entry will be added, without NO_ENTRY."""
+    if NO_ENTRY not in text:
+        return text
+    mark = BOM if text.startswith(BOM) else ""
+    lines = read_lines(text.removeprefix(mark))
+    return mark + "".join(line.text for line in lines if line.kind != "comment" or line.text.strip() != NO_ENTRY)
 
 
 def _merge_table(document: Document, location: Location, path: str, wanted: Mapping[str, Any], same: Any) -> None:

@@ -2,12 +2,17 @@
 """Find the last whole config.toml after a power cut.
 
 This collection never leaves a half-written file, but GitLab Runner saves in place: it truncates, then writes. A power
-cut at that moment leaves an empty file, one full of zero bytes, or the beginning of one.
+cut at that moment leaves an empty file, one full of zero bytes, or the beginning of one. An empty file is therefore
+never our own doing: what has no line left gets one (never_blank).
 """
 
 from __future__ import annotations
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError, parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+    ConfigTomlError,
+    is_blank,
+    parse,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
 
 KEPT = "former contents are kept beside it; recover: true takes the newest whole one"
@@ -41,4 +46,4 @@ def _is_whole(content: str) -> bool:
         parse(content)
     except ConfigTomlError:
         return False
-    return bool(content.strip())
+    return not is_blank(content)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A file of the host as the control node sees it: read it, or replace the content that was seen.
+"""A file of the host as the control node sees it: read it, replace the content that was seen, or take the file back.
 
-Each of the two is exactly one execution of ``pifleet.ci.runner_config_file`` on the host.
+Each of the three is exactly one execution of ``pifleet.ci.runner_config_file`` on the host.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ RETURNED = {
     "backup_file",
     "system_id",
     "system_id_seeded",
+    "made_directories",
+    "made_system_id",
 }
 
 
@@ -37,6 +39,7 @@ class HostFile:
 
     system_id: GitLab Runner's system ID of the host. While ``system_id_seeded`` is false it stands in no file yet,
     and is written beside the file by the next replacement.
+    made_directories, made_system_id: what our replacements since the reading have made besides the file.
     """
 
     path: str
@@ -47,6 +50,8 @@ class HostFile:
     system_id_seeded: bool
     mode: int = 0o600
     backups: tuple[str, ...] = ()
+    made_directories: tuple[str, ...] = ()
+    made_system_id: bool = False
 
 
 class HostFileError(Exception):
@@ -108,7 +113,39 @@ def replace_host_file(
         },
     )
     kept = (reply["backup_file"],) if "backup_file" in reply else ()
-    return replace(written, backups=kept + seen.backups)
+    return replace(
+        written,
+        backups=kept + seen.backups,
+        made_directories=seen.made_directories + tuple(reply["made_directories"]),
+        made_system_id=seen.made_system_id or reply["made_system_id"],
+    )
+
+
+def remove_host_file(action: ActionBase, task_vars: dict[str, Any], seen: HostFile) -> HostFile:
+    """Remove what was ``seen`` and what our replacements made besides it; what somebody else has put there stays.
+
+    In check mode only say what would be there. Raises as replace_host_file.
+    """
+    gone = replace(
+        seen,
+        exists=False,
+        content="",
+        sha256=None,
+        system_id_seeded=seen.system_id_seeded and not seen.made_system_id,
+        mode=0o600,
+        made_directories=(),
+        made_system_id=False,
+    )
+    if not action._task.check_mode:
+        arguments = {
+            "path": seen.path,
+            "state": "absent",
+            "expected_sha256": seen.sha256 or "absent",
+            "empty_directories": list(seen.made_directories),
+        }
+        its = {"system_id": seen.system_id} if seen.made_system_id else {}
+        _execute(action, task_vars, arguments | its)
+    return gone
 
 
 def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import never_blank
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import instant
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import BOM, OWN_NOTE
 
@@ -56,14 +57,18 @@ def intents(text: str, key: str) -> tuple[Intent, ...]:
 
 def with_intent(text: str, intent: Intent) -> str:
     """The text with an intent on its first line, which replaces an older one of the same run."""
-    text = without_intents(text, lambda other: (other.key, other.run) == (intent.key, intent.run))
+    text = _without(text, lambda other: (other.key, other.run) == (intent.key, intent.run))
     since = intent.since.strftime("%Y-%m-%dT%H:%M:%SZ")
     mark = BOM if text.startswith(BOM) else ""  # it has to stay first
     return f"{mark}{OWN_NOTE}registering {intent.key} since {since} ({intent.run})\n{text.removeprefix(mark)}"
 
 
 def without_intents(text: str, done: Callable[[Intent], bool]) -> str:
-    """The text without the intents that are `done`; otherwise byte for byte the same."""
+    """The text without the intents that are `done`, never blank for that; otherwise byte for byte the same."""
+    return never_blank(text, _without(text, done))
+
+
+def _without(text: str, done: Callable[[Intent], bool]) -> str:
     return _LINE.sub(lambda match: match["mark"] if done(_intent(match)) else match[0], text)
 
 

@@ -16,11 +16,14 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
 
 
 class FilePort(Protocol):
-    """A host's config.toml. `replace` raises HostFileConflict if the file is not the one that was seen any more."""
+    """A host's config.toml. What changes it raises HostFileConflict if it is not the one that was seen any more."""
 
     def read(self) -> HostFile: ...
 
     def replace(self, seen: HostFile, content: str) -> HostFile: ...
+
+    def remove(self, seen: HostFile) -> HostFile:
+        """Take the file back, and the directories and the system ID that `replace` made with it."""
 
 
 class GitLabPort(Protocol):

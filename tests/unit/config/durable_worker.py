@@ -2,6 +2,7 @@
 """What the durability tests do in processes of their own, under any Python from 3.9 on and without Ansible.
 
 python durable_worker.py replace FILE CONTENT
+python durable_worker.py remove FILE           and its directory if nothing else is in it
 python durable_worker.py exercise DIRECTORY
 python durable_worker.py count FILE TIMES      add one to the number in FILE, as often as asked, losing none
 python durable_worker.py kill DIRECTORY TIMES  be killed while replacing, and look at the file each time
@@ -47,13 +48,21 @@ def exercise(directory: str) -> dict[str, object]:
             durable.replace(path, content, expected_sha256=expected)
         except durable.FileConflict as error:
             refused.append(str(error).replace(directory, ""))
-    return {
+    done = {
         "changed": seen,
         "refused": refused,
         "content": durable.read(path).content.decode(),
         "mode": f"{durable.read(path).mode:o}",
         "backups": [os.path.basename(each) for each in durable.backups(path)],
         "left": sorted(os.listdir(os.path.dirname(path))),
+    }
+    taken = durable.remove(
+        path, expected_sha256=durable.read(path).sha256, beside=dict.fromkeys(durable.backups(path), b"one\n")
+    )
+    return {
+        **done,
+        "removed": [os.path.basename(each) for each in taken.removed],
+        "emptied": [os.path.basename(each) for each in durable.remove_empty([os.path.dirname(path)])],
     }
 
 
@@ -107,6 +116,9 @@ if __name__ == "__main__":
     what, path, *rest = sys.argv[1:]
     if what == "replace":
         durable.replace(path, rest[0].encode())
+    elif what == "remove":
+        durable.remove(path)
+        durable.remove_empty([os.path.dirname(path)])
     elif what == "count":
         count(path, int(rest[0]))
     else:

@@ -165,6 +165,39 @@ def test_removing_an_entry_leaves_what_was_not_about_it() -> None:
     assert config.remove_entries(config.remove_entries(text, [0, 1]), []).startswith("# all\n")
 
 
+ENTRY = {"name": "docker", "id": 7}
+NOTE = f"{config.NO_ENTRY}\n"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_has_no_line_left_gets_one_until_the_next_entry(mark: str, end: str) -> None:
+    """An empty file would look like one that a power cut emptied."""
+    one = (mark + config.set_entry("", None, ENTRY)).replace("\n", end)
+    emptied = config.remove_entries(one, [0])
+    assert emptied == NOTE
+    assert config.merge(one, settings={}, runners=[], purge=True) == NOTE
+    assert config.merge("concurrent = 2\n", settings={"concurrent": None}, runners=[]) == NOTE
+    assert config.merge(emptied, settings={}, runners=[], purge=True) == NOTE
+    assert config.remove_entries(emptied, []) == NOTE
+    assert config.set_entry(emptied, None, ENTRY) == config.set_entry("", None, ENTRY)
+    assert config.merge(emptied, settings={}, runners=[ENTRY], append_missing=True) == config.set_entry("", None, ENTRY)
+    assert config.merge(emptied, settings={"concurrent": 2}, runners=[]) == f"{NOTE}concurrent = 2\n"
+
+
+def test_the_note_goes_from_among_other_lines_too() -> None:
+    text = f"# by hand\n{NOTE}concurrent = 2\n"
+    assert config.set_entry(text, None, ENTRY) == config.set_entry(text.replace(NOTE, ""), None, ENTRY)
+    quoted = f'shell = """\n{NOTE}"""\n'
+    assert config.set_entry(quoted, None, ENTRY).startswith(quoted)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\ufeff"])
+def test_what_was_blank_before_stays_so(text: str) -> None:
+    assert config.merge(text, settings={}, runners=[], purge=True) == text
+    assert config.remove_entries(text, []) == text
+
+
 def test_new_keys_stand_where_their_like_stand() -> None:
     last = "shutdown_timeout = 0\n"
     assert merged(REGISTERED, log_level="info") == REGISTERED.replace(last, last + 'log_level = "info"\n')

@@ -228,34 +228,36 @@ def strace() -> str:
     return program
 
 
-def test_the_order_of_the_system_calls(strace: str, file: Path) -> None:
+def trace(strace: str, file: Path, *arguments: str) -> list[str]:
+    """The steps that the worker takes in the directory of the file, in plain words."""
     log = file.parent.parent / "trace"
-    calls = "openat,flock,write,fchmod,fsync,rename,renameat,renameat2"
-    subprocess.run(
-        [
-            strace,
-            "-y",
-            "-o",
-            str(log),
-            "-e",
-            f"trace={calls}",
-            sys.executable,
-            str(WORKER),
-            "replace",
-            str(file),
-            "new\n",
-        ],
-        check=True,
-    )
+    calls = "openat,flock,write,fchmod,fsync,rename,renameat,renameat2,unlink,unlinkat,rmdir"
+    command = [strace, "-y", "-o", str(log), "-e", f"trace={calls}", sys.executable, str(WORKER), *arguments]
+    subprocess.run(command, check=True)
     here = str(file.parent)
-    steps = [step for line in log.read_text().splitlines() if here in line and (step := _step(line, here))]
-    assert steps == [
+    return [step for line in log.read_text().splitlines() if here in line and (step := _step(line, here))]
+
+
+def test_the_order_of_the_system_calls(strace: str, file: Path) -> None:
+    assert trace(strace, file, "replace", str(file), "new\n") == [
         "flock directory",
         "create temporary",
         "write temporary",
         "fchmod temporary",
         "fsync temporary",
         "rename temporary config.toml",
+        "fsync directory",
+    ]
+
+
+def test_the_order_of_a_removal(strace: str, tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "gitlab-runner" / "config.toml"
+    durable.replace(str(file), b"old\n")
+    assert trace(strace, file.parent, "remove", str(file)) == [
+        "flock gitlab-runner",
+        "unlink gitlab-runner/config.toml",
+        "fsync gitlab-runner",
+        "rmdir gitlab-runner",
         "fsync directory",
     ]
 
@@ -376,4 +378,6 @@ def test_it_runs_under_every_python(version: str, tmp_path: Path) -> None:
         "mode": "600",
         "backups": ["config.toml.backup-1"],
         "left": ["config.toml", "config.toml.backup-1"],
+        "removed": ["config.toml.backup-1", "config.toml"],
+        "emptied": ["new"],
     }

@@ -15,6 +15,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFileConflict,
     HostFileError,
     read_host_file,
+    remove_host_file,
     replace_host_file,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
@@ -36,7 +37,10 @@ class Host:
     ) -> dict[str, Any]:
         assert module_name == "pifleet.ci.runner_config_file"
         self.executions += 1
+        self.arguments = module_args
         self.quiet.append(self._connection._play_context.no_log)
+        if module_args.get("state") == "absent":
+            return {"exists": False, "removed_directories": []}
         if "content" not in module_args:
             return {
                 "exists": True,
@@ -59,6 +63,8 @@ class Host:
             "sha256": str(hash(self.content)),
             "mode": "0600",
             "content": "x",
+            "made_directories": ["/etc/gitlab-runner"],
+            "made_system_id": True,
         }
 
 
@@ -110,6 +116,24 @@ def test_the_host_file_says_what_it_saw() -> None:
     assert (written.content, written.system_id_seeded, host.content) == ("x = 1\n", True, "x = 1\n")
     with pytest.raises(HostFileConflict, match="was changed by somebody else"):
         replace_host_file(host, {}, seen, "y = 1\n")
+
+
+def test_what_a_run_has_made_is_taken_back_with_the_file() -> None:
+    host: Any = Host()
+    seen = read_host_file(host, {}, "/etc/gitlab-runner/config.toml")
+    assert (seen.made_directories, seen.made_system_id) == ((), False)
+    written = replace_host_file(host, {}, seen, "x = 1\n")
+    assert (written.made_directories, written.made_system_id) == (("/etc/gitlab-runner",), True)
+    gone = remove_host_file(host, {}, written)
+    assert host.arguments == {
+        "path": "/etc/gitlab-runner/config.toml",
+        "state": "absent",
+        "expected_sha256": written.sha256,
+        "empty_directories": ["/etc/gitlab-runner"],
+        "system_id": "s_123456789012",
+    }
+    assert (gone.exists, gone.content, gone.sha256, gone.system_id_seeded) == (False, "", None, False)
+    assert (gone.made_directories, gone.made_system_id) == ((), False)
 
 
 def test_a_reply_that_makes_no_sense_is_not_quoted() -> None:

@@ -60,6 +60,13 @@ class DiskFile:
             raise HostFileConflict(str(conflict)) from conflict
         return self.read()
 
+    def remove(self, seen: HostFile) -> HostFile:
+        try:
+            durable.remove(str(self.path), expected_sha256=seen.sha256 or "absent")
+        except durable.FileConflict as conflict:
+            raise HostFileConflict(str(conflict)) from conflict
+        return self.read()
+
 
 @dataclasses.dataclass(kw_only=True)
 class RegisteredPi(Pi):

@@ -94,6 +94,8 @@ class MemoryFile:
     pi: Pi
     run: Run
     full: bool = False
+    seeded: bool = False
+    """By this run."""
 
     def read(self) -> HostFile:
         found: HostFile = self.run.event("read", self._look)
@@ -105,11 +107,23 @@ class MemoryFile:
                 raise HostFileConflict("changed")
             if self.full:
                 raise HostFileError("No space left on device.")
+            self.seeded = self.seeded or not self.pi.seeded
             self.pi.content, self.pi.seeded = content, True
             return self._look()
 
         written: HostFile = self.run.event("write", write)
         return written
+
+    def remove(self, seen: HostFile) -> HostFile:
+        def remove() -> HostFile:
+            if self.pi.content is not None and self._look().sha256 != seen.sha256:
+                raise HostFileConflict("changed")
+            self.pi.content, self.pi.seeded = None, self.pi.seeded and not seen.made_system_id
+            self.seeded = False
+            return self._look()
+
+        removed: HostFile = self.run.event("remove", remove)
+        return removed
 
     def _look(self) -> HostFile:
         content = self.pi.content
@@ -121,6 +135,7 @@ class MemoryFile:
             digest,
             self.pi.system_id,
             self.pi.seeded,
+            made_system_id=self.seeded,
         )
 
 

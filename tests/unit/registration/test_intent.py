@@ -6,7 +6,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse, remove_entries
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+    NO_ENTRY,
+    parse,
+    remove_entries,
+    set_entry,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
     Intent,
     intents,
@@ -33,7 +38,14 @@ def test_there_and_back(text: str) -> None:
     assert intents(marked, OTHERS.key) == (OTHERS,)
     left = without_intents(marked, lambda intent: intent.run == MINE.run)
     assert intents(left, MINE.key) == (THEIRS,)
-    assert without_intents(left, lambda intent: True) == text
+    assert without_intents(left, lambda intent: True) == (text or f"{NO_ENTRY}\n")
+
+
+def test_what_an_intent_leaves_is_not_an_empty_file() -> None:
+    """An empty file would look like one that a power cut emptied."""
+    left = without_intents(with_intent("", MINE), lambda intent: True)
+    assert left == f"{NO_ENTRY}\n"
+    assert NO_ENTRY not in set_entry(with_intent(left, MINE), None, {"name": "docker", "id": 7})
 
 
 @pytest.mark.parametrize("text", TEXTS)

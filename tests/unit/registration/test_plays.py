@@ -132,6 +132,20 @@ def test_a_file_that_a_power_cut_left_is_not_taken_for_a_new_one(play: Play, wor
 
 
 @on_one_core
+def test_an_entry_that_was_taken_out_can_come_back(play: Play, world: World) -> None:
+    """What is left is no empty file, which beside the content that runner_config kept would be a power cut's."""
+    play.register()
+    configure = {"path": str(play.config), "runners": [{"name": "docker", "limit": 1}]}
+    assert recap(play.run([{"pifleet.ci.runner_config": configure}], "pi-01", "-v")) == (1, 0)
+    assert play.config.with_name("config.toml.backup-1").exists()
+    assert recap(play.register(state="absent")) == (1, 0)
+    assert recap(play.register(state="absent")) == (0, 0)
+    assert recap(play.register()) == (1, 0)
+    assert recap(play.register()) == (0, 0)
+    assert len(world.gitlab.runners) == 1
+
+
+@on_one_core
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_cannot_be_written(play: Play, world: World) -> None:
     play.config.parent.mkdir(mode=0o500)
