@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Merge declared settings into a host's config.toml: read it, edit it here, replace it if it became another one."""
+"""Merge declared settings into a host's config.toml: read it, edit it here, replace it if it became another one.
+
+Before entries are purged, the runners go that they stand for in GitLab.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import Checked, SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
@@ -15,9 +21,15 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import
     MissingEntryError,
     merge,
     parse,
+    unlisted,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_needs import needs
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_purge import Owner, fate
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import KEPT, is_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFile,
     HostFileConflict,
@@ -27,6 +39,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     replace_host_file,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redacted_diff
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Entry
 
 ARGUMENTS: dict[str, Any] = {
     "path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
@@ -36,8 +49,34 @@ ARGUMENTS: dict[str, Any] = {
     "unknown_keys": {"type": "str", "choices": ["fail", "warn", "ignore"], "default": "fail"},
     "backup": {"type": "int", "default": 3},
     "recover": {"type": "bool", "default": False},
+    "fleet": {"type": "str", "default": "default"},
+    **GITLAB_OPTIONS,
 }
 ATTEMPTS = 3  # gitlab-runner itself or a second play may write between our reading and our writing
+MARKER = ".restart-pending"
+
+
+@dataclass
+class Job:
+    """What one task has to do, and what it has done in GitLab already while it lost races for the file."""
+
+    arguments: dict[str, Any]
+    wanted: Checked
+    task_vars: dict[str, Any]
+    deleted: list[int] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return str(self.task_vars.get("inventory_hostname", ""))
+
+    @property
+    def path(self) -> str:
+        return str(self.arguments["path"])
+
+    @property
+    def marker(self) -> str:
+        """Where it stands that a restart is needed, also for a later run."""
+        return str(PurePosixPath(self.path).parent / MARKER)
 
 
 class ActionModule(ActionBase):
@@ -49,63 +88,107 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         arguments = checked_arguments(self, ARGUMENTS)
+        if arguments["api_token"] and not arguments["url"]:
+            raise AnsibleActionFail("api_token is given without url; give the address of its GitLab as well.")
         try:
             wanted = check_settings(arguments["global"], arguments["runners"], unknown_keys=arguments["unknown_keys"])
-            for warning in wanted.warnings:
-                Display().warning(warning)
-            return result | self._configure(arguments, wanted, task_vars or {})
         except SchemaError as error:
-            raise AnsibleActionFail("Settings for config.toml are wrong:\n" + str(error)) from error
+            raise AnsibleActionFail("Settings for config.toml are wrong:\n" + str(error)) from None
+        job = Job(arguments, wanted, task_vars or {})
+        try:
+            done = self._configure(job)
         except ConfigTomlError as error:
-            raise AnsibleActionFail(f"{arguments['path']}: {error}") from error
+            raise AnsibleActionFail(f"{job.path}: {error}") from None
+        except GitLabError as error:
+            raise AnsibleActionFail(f"{job.host}: {error} {job.path} was not written.") from None
         except HostFileError as error:  # names the path itself
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
+        if job.deleted:
+            done |= {"changed": True, "deleted_runners": job.deleted}
+        # in the result and with the host's name, for Ansible shows only once what several hosts say alike
+        warnings = [f"{job.host}: {warning}" for warning in wanted.warnings + done.pop("warnings")]
+        return result | done | ({"warnings": warnings} if warnings else {})
 
-    def _configure(self, arguments: dict[str, Any], wanted: Checked, task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _configure(self, job: Job) -> dict[str, Any]:
         for _attempt in range(ATTEMPTS - 1):
             try:
-                return self._configure_once(arguments, wanted, task_vars)
+                return self._configure_once(job)
             except HostFileConflict:
                 continue
-        return self._configure_once(arguments, wanted, task_vars)
+        return self._configure_once(job)
 
-    def _configure_once(self, arguments: dict[str, Any], wanted: Checked, task_vars: dict[str, Any]) -> dict[str, Any]:
-        path = arguments["path"]
-        seen = read_host_file(self, task_vars, path)
-        result: dict[str, Any] = {"changed": False, "needs": "none"}
-        before, backup = seen.content, arguments["backup"]
-        if arguments["recover"] and is_broken(seen) and seen.backups:
-            source, before = newest_whole(read_backups(self, task_vars, path))
+    def _configure_once(self, job: Job) -> dict[str, Any]:
+        seen = read_host_file(self, job.task_vars, job.path, pending=job.marker)
+        result: dict[str, Any] = {"changed": False, "needs": "restart" if seen.pending else "none", "warnings": []}
+        before, backup = seen.content, job.arguments["backup"]
+        if job.arguments["recover"] and is_broken(seen) and seen.backups:
+            source, before = newest_whole(read_backups(self, job.task_vars, job.path))
             backup = 0  # what is broken must not push a whole one out
             result["recovered_from"] = source
-            Display().warning(f"{path} was empty or broken; the content of {source} is used instead.")
-        after = self._merged(arguments, wanted, seen, before)
-        exposed = seen.exists and bool(seen.mode & 0o077)
-        if after == seen.content and not exposed:
+            result["warnings"].append(f"{job.path} was empty or broken; the content of {source} is used instead.")
+        after = self._merged(job, seen, before)
+        if after == seen.content and not seen.exposed:
             return result
-        written = replace_host_file(self, task_vars, seen, after, backup=backup)
+        result["diff"] = [redacted_diff(seen.content, after, job.path)]
+        present = {"runners": []} if is_broken(seen) else parse(seen.content)
+        needed = needs(present, parse(after))
+        if job.arguments["purge"]:
+            self._purge_gitlab(job, seen, before, result)
+        marker = job.marker if needed == "restart" else None
+        written = replace_host_file(self, job.task_vars, seen, after, backup=backup, pending=marker)
         result["changed"] = True
-        result["diff"] = [redacted_diff(seen.content, after, path)]
-        if exposed:
-            headers = {"before_header": path, "after_header": path}
-            result["diff"].append(
-                headers | {"before": f"mode {seen.mode:04o}\n", "after": f"mode {written.mode:04o}\n"}
-            )
-        data = {"runners": []} if is_broken(seen) else parse(seen.content)
-        result["needs"] = needs(data, parse(after))
+        result["needs"] = "restart" if written.pending else needed
+        if seen.exposed:
+            result["diff"].append(_difference(job.path, f"mode {seen.mode:04o}\n", f"mode {written.mode:04o}\n"))
         return result
 
-    def _merged(self, arguments: dict[str, Any], wanted: Checked, seen: HostFile, before: str) -> str:
+    def _merged(self, job: Job, seen: HostFile, before: str) -> str:
         try:
             # in check mode an entry that is missing is one that registration would have made just before
             return merge(
                 before,
-                settings=wanted.settings,
-                runners=wanted.runners,
-                purge=arguments["purge"],
+                settings=job.wanted.settings,
+                runners=job.wanted.runners,
+                purge=job.arguments["purge"],
                 append_missing=self._task.check_mode,
             )
         except ConfigTomlError as error:
             if seen.backups and (is_broken(seen) or isinstance(error, MissingEntryError)):
                 raise type(error)(f"{error} ({len(seen.backups)} {KEPT})") from error
             raise
+
+    def _purge_gitlab(self, job: Job, seen: HostFile, before: str, result: dict[str, Any]) -> None:
+        """Delete in GitLab what the entries that are about to go stand for. Not after: then nobody would know them."""
+        options = job.arguments
+        gitlab = cache(partial(self._gitlab, options))
+        tables = parse(before)["runners"]
+        entries = [Entry.of(index, table) for index, table in enumerate(tables)]
+        outdated = unlisted(tables, job.wanted.runners)
+        owner = Owner(
+            url=(options["url"] or "").rstrip("/") if options["api_token"] else "",
+            keys=f"{options['fleet']}/{job.host}/",
+            wanted={runner["name"] for runner in job.wanted.runners},
+            system_id=seen.system_id,
+        )
+        found = fate(
+            [entry for entry in entries if entry.index in outdated],
+            [entry for entry in entries if entry.index not in outdated],
+            owner,
+            gitlab,
+        )
+        result["warnings"] += found.staying
+        for runner in found.leaving.values():
+            if not self._task.check_mode:
+                gitlab().delete(runner.id)
+            job.deleted.append(runner.id)
+            result["diff"].append(_difference(f"GitLab at {owner.url}", f"runner {runner.id} ({runner.key})\n", ""))
+
+    def _gitlab(self, options: dict[str, Any]) -> GitLab:
+        if IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+        ca_path = options["ca_path"] and self._loader.path_dwim(options["ca_path"])
+        return connect({**options, "ca_path": ca_path})
+
+
+def _difference(title: str, before: str, after: str) -> dict[str, str]:
+    return {"before_header": title, "after_header": title, "before": before, "after": after}

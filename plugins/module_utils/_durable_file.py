@@ -118,6 +118,7 @@ def replace(
     uid: int | None = None,
     gid: int | None = None,
     backup: int = 0,
+    pending: str | None = None,
     follow: bool = True,
     check: bool = False,
 ) -> Replaced:
@@ -126,6 +127,7 @@ def replace(
     expected_sha256: refuse unless the present content has this digest ("absent": unless there is no file);
         None replaces whatever is there.
     uid, gid: None keeps the present owner. backup: how many former contents to keep beside the file.
+    pending: an empty file that is there before another content is, for whoever has to act on that and may die first.
     check: only say what would be done.
 
     A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact,
@@ -142,10 +144,10 @@ def replace(
             if not plan.changed:
                 return plan
             _unlink(_left_overs(real))
-            kept = None
-            if backup > 0 and seen.content is not None and seen.content != content:
-                kept = _keep(seen, backup)
-            _write(seen, content, mode, uid, gid)
+            other = seen.content != content
+            with _marked(pending if other else None):
+                kept = _keep(seen, backup) if backup > 0 and seen.content is not None and other else None
+                _write(seen, content, mode, uid, gid)
             return Replaced(seen, True, kept, tuple(made))
 
 
@@ -201,6 +203,11 @@ def remove_empty(directories: Sequence[str], gone: Sequence[str] = (), check: bo
                 continue
             removed.append(directory)
     return removed
+
+
+def private(mode: int) -> int:
+    """``mode`` without what lets others at a secret: its group may go on reading, nobody else."""
+    return 0o600 | (mode & 0o040)
 
 
 def backups(path: str) -> list[str]:
@@ -291,6 +298,36 @@ def _locked(directory: str, path: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # releases the lock
+
+
+@contextmanager
+def _marked(pending: str | None) -> Iterator[None]:
+    """Have the empty file ``pending`` on the disk; a failure takes it back if it was not there before."""
+    made = False
+    if pending is not None:
+        with _one_sentence(pending, "written"):
+            made = _mark(pending)
+    try:
+        yield
+    except BaseException:
+        if made and pending is not None:
+            os.unlink(pending)
+        raise
+
+
+def _mark(pending: str) -> bool:
+    if not os.path.isabs(pending):
+        raise FileError(f"{pending} is not an absolute path.")
+    try:
+        descriptor = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    _sync_directory(os.path.dirname(pending))
+    return True
 
 
 def _temporary_prefix(real: str) -> str:

@@ -23,14 +23,16 @@ SERIALS = ("/proc/device-tree/serial-number", "/sys/firmware/devicetree/base/ser
 MACHINE_ID = "/etc/machine-id"
 
 
-def find_system_id(directory: str) -> tuple[str, bool]:
+def find_system_id(directory: str, former: str | None = None) -> tuple[str, bool]:
     """The system ID of this host and whether ``directory``/.runner_system_id holds it already.
 
+    former: a directory where an earlier release may have written it, beside the target of a linked config.toml.
     Raises FileError where that file is there but cannot be read: GitLab Runner may know this host by what is in it.
     """
-    present = durable.read(path_in(directory)).content or b""
-    if (held := _text(present)) and FORM.fullmatch(held):
-        return held, True
+    for place in (directory, former or directory):
+        held = _text(durable.read(path_in(place)).content or b"")
+        if FORM.fullmatch(held):
+            return held, place == directory
     serials = [serial for serial in map(_read, SERIALS) if serial.strip("0")]  # virtual boards report zeros
     key = (serials + [_read(MACHINE_ID)])[0]
     if key:
@@ -39,13 +41,21 @@ def find_system_id(directory: str) -> tuple[str, bool]:
     return "r_" + "".join(secrets.choice(alphabet) for _position in range(12)), False
 
 
-def seed_system_id(directory: str, system_id: str, check: bool) -> durable.Replaced | None:
-    """Write ``system_id`` unless a valid one is there (None); return what was or, to check, would be done."""
+def seed_system_id(
+    directory: str, system_id: str, check: bool, config: durable.Seen | None = None
+) -> durable.Replaced | None:
+    """Write ``system_id`` unless a valid one is there (None); return what was or, to check, would be done.
+
+    config: the config.toml that is there already. Whoever it belongs to reads this file too.
+    """
     if not FORM.fullmatch(system_id):
         raise durable.FileError(f"{system_id!r} is not a system ID of GitLab Runner.")
     if find_system_id(directory)[1]:
         return None
-    return durable.replace(path_in(directory), system_id.encode(), check=check)
+    mode, uid, gid = 0o600, None, None
+    if config is not None and config.content is not None:
+        mode, uid, gid = durable.private(config.mode), config.uid, config.gid
+    return durable.replace(path_in(directory), system_id.encode(), mode=mode, uid=uid, gid=gid, check=check)
 
 
 def path_in(directory: str) -> str:

@@ -44,6 +44,9 @@ options:
   purge:
     description:
       - Remove the entries that are not in O(runners).
+      - With O(api_token), a runner that this collection registered for this host goes in GitLab too, before its entry
+        does. One that stays there, for instance because another machine runs it, is warned of. Without O(api_token) all
+        stay.
     type: bool
     default: false
   unknown_keys:
@@ -65,6 +68,30 @@ options:
         newest kept content that is whole.
     type: bool
     default: false
+  fleet:
+    description:
+      - The fleet of the host's runners, as for M(pifleet.ci.gitlab_runner_register). Only used by O(purge).
+    type: str
+    default: default
+  url:
+    description:
+      - The address of the GitLab that O(api_token) is for.
+      - Only used by O(purge), as are the other options about GitLab.
+  api_token:
+    description:
+      - Needs the scope C(manage_runner) or C(api).
+  timeout:
+    description: Seconds to wait for each answer of GitLab.
+    type: float
+    default: 30
+extends_documentation_fragment:
+  - pifleet.ci.gitlab
+notes:
+  - A restart that is needed is not forgotten when the play dies before it. C(.restart-pending) in the directory of
+    O(path) is made before the file is changed, and as long as it is there RV(needs) is V(restart). Who has restarted
+    GitLab Runner removes it, as the example shows and as the role C(pifleet.ci.gitlab_runner) does.
+  - A file that its group may read, for a GitLab Runner that is not root, stays so, and keeps its owner and its group.
+    All other permissions of group and others go.
 attributes:
   check_mode:
     support: full
@@ -94,6 +121,25 @@ EXAMPLES = r"""
           image: debian:bookworm
           pull_policy: [if-not-present]
 
+- name: Serve metrics, which GitLab Runner sets up at its start only
+  pifleet.ci.runner_config:
+    global:
+      listen_address: ":9252"
+  register: config
+
+- name: Restart GitLab Runner
+  when: config.needs == 'restart' and not ansible_check_mode
+  block:
+    - name: Restart it when its jobs have ended
+      ansible.builtin.systemd_service:
+        name: gitlab-runner
+        state: restarted
+
+    - name: Say that it is done
+      ansible.builtin.file:
+        path: /etc/gitlab-runner/.restart-pending
+        state: absent
+
 - name: Start from the last whole content after a power cut
   pifleet.ci.runner_config:
     recover: true
@@ -104,10 +150,16 @@ needs:
   description:
     - What a running GitLab Runner needs to take up the change.
     - V(none), V(poll) (it notices within seconds by itself) or V(restart) (a setting was changed that is read at the
-      start only).
+      start only, now or by an earlier run that nobody has restarted it after).
   returned: success
   type: str
   sample: poll
+deleted_runners:
+  description: The IDs of the runners that were deleted in GitLab, or in check mode would be.
+  returned: when O(purge) found some
+  type: list
+  elements: int
+  sample: [7]
 recovered_from:
   description: The kept content that was used instead of the broken file.
   returned: when O(recover) was needed

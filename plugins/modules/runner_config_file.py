@@ -42,8 +42,9 @@ options:
     type: str
   mode:
     description:
-      - Permissions that the file gets, in octal notation.
-    type: str
+      - Permissions that the file gets. A string is in octal notation. A number is a number, as YAML makes one of
+        V(0644) without quotes.
+    type: raw
     default: "0600"
   owner:
     description:
@@ -68,8 +69,8 @@ options:
     default: follow
   system_id:
     description:
-      - A GitLab Runner system ID to write to C(.runner_system_id) in the same directory, unless there is a valid one
-        already.
+      - A GitLab Runner system ID to write to C(.runner_system_id) in the directory of O(path), unless there is a valid
+        one already. GitLab Runner looks for it beside the path that it is given, also where that is a symbolic link.
       - With O(state=absent), C(.runner_system_id) is removed together with the file if this is what it holds.
       - Without O(content) and with O(state=present) it is not used.
     type: str
@@ -81,6 +82,14 @@ options:
     type: list
     elements: path
     default: []
+  pending:
+    description:
+      - Absolute path of an empty file that says that somebody still has to act on the new content, for instance to
+        restart the program that reads it. Its directory must be there.
+      - It is made, with mode 0600 and durably, before another content is put in place, so that a play that dies in
+        between does not lose the need. Whoever has acted removes it.
+      - The reply says in RV(pending) whether it is there, also when the file is only read or has not changed.
+    type: path
   read_backups:
     description:
       - Return the content of the kept former contents too. Only used to read.
@@ -109,6 +118,26 @@ EXAMPLES = r"""
     path: /etc/gitlab-runner/certs/gitlab.example.com.crt
     state: absent
     empty_directories: [/etc/gitlab-runner/certs]
+
+- name: Install it, and say that GitLab Runner has to read it
+  pifleet.ci.runner_config_file:
+    path: /etc/gitlab-runner/certs/gitlab.example.com.crt
+    content: "{{ lookup('ansible.builtin.file', 'ca.pem') ~ '\n' }}"
+    mode: "0644"
+    pending: /etc/gitlab-runner/.reload-pending
+  register: ca
+
+- name: Let GitLab Runner read it, also if an earlier play died before this task
+  when: ca.pending and not ansible_check_mode
+  block:
+    - name: Send the signal
+      ansible.builtin.command: systemctl kill --signal HUP gitlab-runner
+      changed_when: true
+
+    - name: Say that it is done
+      ansible.builtin.file:
+        path: /etc/gitlab-runner/.reload-pending
+        state: absent
 
 - name: Read a file that holds tokens
   pifleet.ci.runner_config_file:
@@ -149,13 +178,17 @@ backup_file:
   returned: when a backup was made
   type: str
 system_id:
-  description: The system ID in C(.runner_system_id) beside the file, or the one that fits this host when there is none.
+  description: The system ID in C(.runner_system_id) beside O(path), or the one that fits this host when there is none.
   returned: when the file is read
   type: str
   sample: s_1a2b3c4d5e6f
 system_id_seeded:
   description: Whether C(.runner_system_id) exists and is valid.
   returned: when the file is read
+  type: bool
+pending:
+  description: Whether the file O(pending) is there, or in check mode would be there.
+  returned: when O(pending) is given
   type: bool
 made_system_id:
   description: Whether O(system_id) was written.
@@ -177,6 +210,7 @@ import grp
 import hashlib
 import os
 import pwd
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -202,7 +236,7 @@ def backup_text(path: str) -> str:
 def read(params: dict[str, Any]) -> dict[str, Any]:
     seen = durable.read_filled(params["path"], follow=params["symlink"] == "follow")
     kept = durable.backups(seen.path)
-    system_id, seeded = find_system_id(os.path.dirname(seen.path))
+    system_id, seeded = find_system_id(os.path.dirname(params["path"]), former=os.path.dirname(seen.path))
     reply: dict[str, Any] = {
         "changed": False,
         "exists": seen.content is not None,
@@ -215,14 +249,16 @@ def read(params: dict[str, Any]) -> dict[str, Any]:
         reply.update(sha256=seen.sha256, mode=f"{seen.mode:04o}")
     if params["read_backups"]:
         reply["backup_contents"] = [backup_text(path) for path in kept]
-    return reply
+    return reply | marked(params)
 
 
 def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    mode, content = octal(params["mode"]), params["content"].encode("utf-8")
+    mode, content = permissions(params["mode"]), params["content"].encode("utf-8")
+    follow = params["symlink"] == "follow"
     seeded = None
     if params["system_id"]:  # first: gitlab-runner must not find a configuration without it
-        seeded = seed_system_id(os.path.dirname(os.path.realpath(params["path"])), params["system_id"], check)
+        present = durable.read(params["path"], follow)
+        seeded = seed_system_id(os.path.dirname(params["path"]), params["system_id"], check, config=present)
     try:
         done = durable.replace(
             params["path"],
@@ -232,7 +268,8 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
             uid=number(params["owner"], lambda name: pwd.getpwnam(name).pw_uid, "user"),
             gid=number(params["group"], lambda name: grp.getgrnam(name).gr_gid, "group"),
             backup=params["backup"],
-            follow=params["symlink"] == "follow",
+            pending=params["pending"],
+            follow=follow,
             check=check,
         )
     except durable.FileConflict:
@@ -253,7 +290,7 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
     }
     if done.backup:
         reply["backup_file"] = done.backup
-    return reply
+    return reply | marked(params, before_writing=check and done.before.content != content)
 
 
 def take_back(seeded: durable.Replaced, system_id: str) -> None:
@@ -266,7 +303,7 @@ def take_back(seeded: durable.Replaced, system_id: str) -> None:
 def remove(params: dict[str, Any], check: bool) -> dict[str, Any]:
     path, beside = params["path"], {}
     if params["system_id"]:
-        beside[path_in(os.path.dirname(os.path.realpath(path)))] = params["system_id"].encode()
+        beside[path_in(os.path.dirname(path))] = params["system_id"].encode()
     done = durable.remove(
         path,
         expected_sha256=params["expected_sha256"],
@@ -280,7 +317,13 @@ def remove(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "exists": False,
         "removed_directories": empty,
         "diff": diff(path, done.before, durable.Seen(done.before.path, None)),
+        **marked(params),
     }
+
+
+def marked(params: dict[str, Any], before_writing: bool = False) -> dict[str, bool]:
+    pending = params["pending"]
+    return {} if pending is None else {"pending": before_writing or os.path.lexists(pending)}
 
 
 def diff(path: str, before: durable.Seen, after: durable.Seen) -> dict[str, str]:
@@ -296,13 +339,14 @@ def described(seen: durable.Seen) -> str:
     return "absent\n" if seen.content is None else f"sha256 {seen.sha256}\nmode {seen.mode:04o}\n"
 
 
-def octal(mode: str) -> int:
-    try:
+def permissions(mode: Any) -> int:
+    """A string is octal; a number, which YAML may have read as octal, is the number."""
+    if isinstance(mode, str) and re.fullmatch("(?:0o)?[0-7]{1,4}", mode):
         value = int(mode, 8)
-    except ValueError:
-        value = -1
+    else:
+        value = mode if isinstance(mode, int) and not isinstance(mode, bool) else -1
     if not 0 <= value <= 0o777:
-        raise durable.FileError(f"mode {mode!r} is not an octal number from 0000 to 0777.")
+        raise durable.FileError(f"mode {mode!r} is not a permission from '0000' to '0777'; write it in quotes.")
     return value
 
 
@@ -322,12 +366,13 @@ def main() -> None:
             "content": {"type": "str", "no_log": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "expected_sha256": {"type": "str"},
-            "mode": {"type": "str", "default": "0600"},
+            "mode": {"type": "raw", "default": "0600"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "backup": {"type": "int", "default": 0},
             "symlink": {"type": "str", "choices": ["follow", "refuse"], "default": "follow"},
             "system_id": {"type": "str"},
+            "pending": {"type": "path"},
             "empty_directories": {"type": "list", "elements": "path", "default": []},
             "read_backups": {"type": "bool", "default": False},
         },

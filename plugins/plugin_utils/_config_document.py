@@ -84,11 +84,17 @@ def merge(
             values = {key: value for key, value in wanted.items() if key != "id"}
             _merge_table(document, (array, index), "runners", values, equivalent)
         if purge:
-            for index in sorted(set(range(len(present))) - set(indexes), reverse=True):
+            for index in reversed(unlisted(present, runners)):
                 document.remove((array, index))
         return never_blank(text, document.text())
     except TomlError as error:
         raise ConfigTomlError(f"config.toml: {error}") from error
+
+
+def unlisted(present: list[dict[str, Any]], runners: list[dict[str, Any]]) -> list[int]:
+    """Indexes of the ``present`` entries that none of ``runners`` is for: those that purge removes."""
+    listed = {_find_entry(present, wanted) for wanted in runners}
+    return [index for index in range(len(present)) if index not in listed]
 
 
 def set_entry(text: str, index: int | None, values: Mapping[str, Any]) -> str:

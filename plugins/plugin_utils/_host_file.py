@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.pifleet.ci.plugins.module_utils._durable_file import private
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ RETURNED = {
     "system_id_seeded",
     "made_directories",
     "made_system_id",
+    "pending",
 }
 
 
@@ -40,6 +42,7 @@ class HostFile:
     system_id: GitLab Runner's system ID of the host. While ``system_id_seeded`` is false it stands in no file yet,
     and is written beside the file by the next replacement.
     made_directories, made_system_id: what our replacements since the reading have made besides the file.
+    pending: whether the marker that was asked for is there: somebody still has to act on a former change.
     """
 
     path: str
@@ -52,6 +55,17 @@ class HostFile:
     backups: tuple[str, ...] = ()
     made_directories: tuple[str, ...] = ()
     made_system_id: bool = False
+    pending: bool = False
+
+    @property
+    def private_mode(self) -> int:
+        """The mode that the file gets with its next content. Its group may go on reading it, nobody else."""
+        return private(self.mode) if self.exists else 0o600
+
+    @property
+    def exposed(self) -> bool:
+        """Whether others than its owner and its group's readers may do something with the file."""
+        return self.exists and bool(self.mode & 0o077 & ~self.private_mode)
 
 
 class HostFileError(Exception):
@@ -62,9 +76,9 @@ class HostFileConflict(HostFileError):
     """The content has changed since it was read."""
 
 
-def read_host_file(action: ActionBase, task_vars: dict[str, Any], path: str) -> HostFile:
-    """Read ``path`` on the host. Raises HostFileError."""
-    reply = _execute(action, task_vars, {"path": path})
+def read_host_file(action: ActionBase, task_vars: dict[str, Any], path: str, *, pending: str | None = None) -> HostFile:
+    """Read ``path`` on the host. pending: the marker to look for, see replace_host_file. Raises HostFileError."""
+    reply = _execute(action, task_vars, {"path": path} | _marker(pending))
     return HostFile(
         path=path,
         exists=reply["exists"],
@@ -74,6 +88,7 @@ def read_host_file(action: ActionBase, task_vars: dict[str, Any], path: str) -> 
         system_id_seeded=reply["system_id_seeded"],
         mode=int(reply.get("mode", "0600"), 8),
         backups=tuple(reply["backups"]),
+        pending=reply.get("pending", False),
     )
 
 
@@ -84,11 +99,18 @@ def read_backups(action: ActionBase, task_vars: dict[str, Any], path: str) -> li
 
 
 def replace_host_file(
-    action: ActionBase, task_vars: dict[str, Any], seen: HostFile, content: str, *, backup: int = 0
+    action: ActionBase,
+    task_vars: dict[str, Any],
+    seen: HostFile,
+    content: str,
+    *,
+    backup: int = 0,
+    pending: str | None = None,
 ) -> HostFile:
     """Replace what was ``seen`` by ``content`` and seed the system ID; in check mode only say what would be there.
 
-    backup: how many former contents are kept. Raises HostFileConflict when the file is not the one that was seen any
+    backup: how many former contents are kept. pending: an empty file that is made before the content changes and
+    stays until somebody has acted on the change. Raises HostFileConflict when the file is not the one that was seen any
     more, HostFileError when it cannot be written; the old file is then intact.
     """
     written = replace(
@@ -97,7 +119,8 @@ def replace_host_file(
         content=content,
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         system_id_seeded=True,
-        mode=0o600,
+        mode=seen.private_mode,
+        pending=seen.pending or (pending is not None and content != seen.content),
     )
     if action._task.check_mode:
         return written
@@ -109,8 +132,10 @@ def replace_host_file(
             "content": content,
             "expected_sha256": seen.sha256 or "absent",
             "system_id": seen.system_id,
+            "mode": f"{written.mode:04o}",
             "backup": backup,
-        },
+        }
+        | _marker(pending),
     )
     kept = (reply["backup_file"],) if "backup_file" in reply else ()
     return replace(
@@ -146,6 +171,10 @@ def remove_host_file(action: ActionBase, task_vars: dict[str, Any], seen: HostFi
         its = {"system_id": seen.system_id} if seen.made_system_id else {}
         _execute(action, task_vars, arguments | its)
     return gone
+
+
+def _marker(pending: str | None) -> dict[str, str]:
+    return {} if pending is None else {"pending": pending}
 
 
 def _execute(action: ActionBase, task_vars: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the durability tests do in processes of their own, under any Python from 3.9 on and without Ansible.
 
-python durable_worker.py replace FILE CONTENT
+python durable_worker.py replace FILE CONTENT [PENDING]
 python durable_worker.py remove FILE           and its directory if nothing else is in it
 python durable_worker.py exercise DIRECTORY
 python durable_worker.py count FILE TIMES      add one to the number in FILE, as often as asked, losing none
@@ -115,7 +115,7 @@ def _content(turn: int) -> bytes:
 if __name__ == "__main__":
     what, path, *rest = sys.argv[1:]
     if what == "replace":
-        durable.replace(path, rest[0].encode())
+        durable.replace(path, rest[0].encode(), pending=rest[1] if rest[1:] else None)
     elif what == "remove":
         durable.remove(path)
         durable.remove_empty([os.path.dirname(path)])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS
+from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config, runner_config_file
 from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
@@ -41,16 +42,21 @@ def test_the_worked_example() -> None:
 
 def test_the_table_of_options() -> None:
     documented = {row[0].strip("`"): yaml.safe_load(row[1].strip("`")) for row in rows("What you write")}
-    assert documented == {name: argument["default"] for name, argument in ARGUMENTS.items()}
+    assert documented == {name: argument.get("default") for name, argument in ARGUMENTS.items()}
 
 
 def test_the_stub_documents_the_arguments_of_the_action() -> None:
+    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
     options = yaml.safe_load(runner_config.DOCUMENTATION)["options"]
     described = {
         name: {key: option[key] for key in ("type", "default", "choices", "elements") if key in option}
-        for name, option in options.items()
+        for name in shared | options
+        if (option := shared.get(name, {}) | options.get(name, {}))
     }
-    assert described == ARGUMENTS
+    assert described == {
+        name: {key: value for key, value in argument.items() if key != "no_log"} for name, argument in ARGUMENTS.items()
+    }
+    assert [name for name, argument in ARGUMENTS.items() if argument.get("no_log")] == ["api_token"]
 
 
 def test_the_examples_are_valid() -> None:

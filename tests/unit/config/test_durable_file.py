@@ -250,6 +250,34 @@ def test_the_order_of_the_system_calls(strace: str, file: Path) -> None:
     ]
 
 
+def test_a_marker_is_on_the_disk_before_the_content_changes(strace: str, file: Path) -> None:
+    assert trace(strace, file, "replace", str(file), "new\n", str(file.parent / ".restart-pending")) == [
+        "flock directory",
+        "create .restart-pending",
+        "fsync .restart-pending",
+        "fsync directory",
+        "create temporary",
+        "write temporary",
+        "fchmod temporary",
+        "fsync temporary",
+        "rename temporary config.toml",
+        "fsync directory",
+    ]
+
+
+@pytest.mark.parametrize("call", ["fsync", "fchmod", "/^rename"])
+def test_a_change_without_its_marker_is_never_left(strace: str, file: Path, call: str) -> None:
+    """Killed within any system call: the new content is there only if the marker is."""
+    marker = file.parent / ".restart-pending"
+    for when in (1, 2, 3, 4):
+        file.write_bytes(b"old\n")
+        marker.unlink(missing_ok=True)
+        inject = f"inject={call}:signal=KILL:when={when}"
+        command = [strace, "-o", "/dev/null", "-e", inject, sys.executable, str(WORKER)]
+        subprocess.run([*command, "replace", str(file), "new\n", str(marker)], capture_output=True, check=False)
+        assert marker.exists() or file.read_bytes() == b"old\n", when
+
+
 def test_the_order_of_a_removal(strace: str, tmp_path: Path) -> None:
     file = tmp_path / "etc" / "gitlab-runner" / "config.toml"
     durable.replace(str(file), b"old\n")
@@ -271,7 +299,7 @@ def _step(line: str, directory: str) -> str:
         thing = "directory" if not name else "temporary" if ".pifleet-" in name else name
         things += [thing] if thing not in things else []
     if call == "openat":
-        return "create temporary" if "O_CREAT|O_EXCL" in line else ""
+        return f"create {things[-1]}" if "O_CREAT|O_EXCL" in line else ""
     return " ".join([call.replace("renameat2", "rename").replace("renameat", "rename"), *things])
 
 

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.action import runner_config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFileConflict,
     HostFileError,
@@ -19,63 +16,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     replace_host_file,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
-
-TEXT = '[[runners]]\nname = "one"\ntoken = "first"\n'
-
-
-class Host:
-    """A host whose file others change before each of our first ``disturbances`` replacements."""
-
-    def __init__(self, disturbances: int = 0) -> None:
-        self.content, self.disturbances, self.executions = TEXT, disturbances, 0
-        self.quiet: list[bool] = []
-        self._connection = SimpleNamespace(_play_context=SimpleNamespace(no_log=False))
-        self._task = SimpleNamespace(check_mode=False)
-
-    def _execute_module(
-        self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]
-    ) -> dict[str, Any]:
-        assert module_name == "pifleet.ci.runner_config_file"
-        self.executions += 1
-        self.arguments = module_args
-        self.quiet.append(self._connection._play_context.no_log)
-        if module_args.get("state") == "absent":
-            return {"exists": False, "removed_directories": []}
-        if "content" not in module_args:
-            return {
-                "exists": True,
-                "content": self.content,
-                "sha256": str(hash(self.content)),
-                "mode": "0600",
-                "backups": [],
-                "system_id": "s_123456789012",
-                "system_id_seeded": False,
-                "warnings": [object()],
-            }
-        if self.disturbances:
-            self.disturbances -= 1
-            self.content = self.content.replace("first", "rotated").replace("rotated", f"rotated{self.disturbances}")
-        if module_args["expected_sha256"] != str(hash(self.content)):
-            return {"failed": True, "conflict": True, "msg": "was changed by somebody else"}
-        self.content = module_args["content"]
-        return {
-            "exists": True,
-            "sha256": str(hash(self.content)),
-            "mode": "0600",
-            "content": "x",
-            "made_directories": ["/etc/gitlab-runner"],
-            "made_system_id": True,
-        }
-
-
-def configure(host: Host, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> dict[str, Any]:
-    given = {name: argument["default"] for name, argument in runner_config.ARGUMENTS.items()} | arguments
-    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
-    action = object.__new__(runner_config.ActionModule)
-    action.__dict__.update(_connection=host._connection, _task=host._task, _execute_module=host._execute_module)
-    monkeypatch.setattr(action, "validate_argument_spec", lambda argument_spec: (None, given), raising=False)
-    result: dict[str, Any] = action.run(task_vars={})
-    return result
+from unit.plugins.config_host import TEXT, Host, configure
 
 
 def test_a_token_rotated_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +47,54 @@ def test_a_change_is_two_and_check_mode_one(monkeypatch: pytest.MonkeyPatch) -> 
     host._task.check_mode = False
     configure(host, monkeypatch, runners=[{"name": "one", "limit": 1}])
     assert host.executions == 3
+
+
+RESTART = {"listen_address": ":9252"}
+
+
+def test_a_restart_that_is_needed_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The play may die before it; the next run finds nothing changed, and the marker."""
+    host = Host()
+    assert configure(host, monkeypatch, **{"global": RESTART})["needs"] == "restart"
+    assert host.arguments["pending"] == "/etc/gitlab-runner/.restart-pending"
+    for settings in (RESTART, {"concurrent": 2}):
+        assert configure(host, monkeypatch, **{"global": settings})["needs"] == "restart"
+    host.pending = False
+    result = configure(host, monkeypatch, **{"global": RESTART})
+    assert (result["changed"], result["needs"]) == (False, "none")
+
+
+def test_what_needs_no_restart_marks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    assert configure(host, monkeypatch, **{"global": {"concurrent": 2}})["needs"] == "poll"
+    assert host.pending is False
+
+
+def test_check_mode_foretells_a_restart_and_marks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    host._task.check_mode = True
+    assert configure(host, monkeypatch, **{"global": RESTART})["needs"] == "restart"
+    assert host.executions == 1
+
+
+def test_a_group_may_go_on_reading_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitLab Runner may not be root."""
+    host = Host()
+    for before, after in (("0640", "0640"), ("0664", "0640"), ("0604", "0600"), ("0400", "0600")):
+        host.mode = before
+        result = configure(host, monkeypatch, **{"global": {"concurrent": host.executions + 1}})
+        assert (result["changed"], host.mode) == (True, after)
+        result = configure(host, monkeypatch)
+        assert result["changed"] is False
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_warning_says_of_which_host_it_is(monkeypatch: pytest.MonkeyPatch, check_mode: bool) -> None:
+    """Ansible shows a warning once that several hosts give alike."""
+    host = Host()
+    host._task.check_mode = check_mode
+    result = configure(host, monkeypatch, unknown_keys="warn", **{"global": {"brand_new": 1}})
+    assert [warning.partition(" is ")[0] for warning in result["warnings"]] == ["pi-01: brand_new"]
 
 
 def test_the_host_file_says_what_it_saw() -> None:

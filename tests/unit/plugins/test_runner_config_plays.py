@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -128,11 +129,52 @@ def test_check_mode_predicts_and_writes_nothing(play: Play) -> None:
 def test_a_file_that_others_can_read_is_closed(play: Play) -> None:
     play.write(CONFIG)
     play.configure()
-    play.config.chmod(0o644)
-    done = play.configure("--diff")
-    assert (recap(done), stat.S_IMODE(play.config.stat().st_mode)) == ((1, 0), 0o600)
-    assert '"needs": "none"' in done.stdout
-    assert "-mode 0644" in done.stdout
+    for exposed, closed in ((0o644, 0o640), (0o606, 0o600)):
+        play.config.chmod(exposed)
+        done = play.configure("--diff")
+        assert (recap(done), stat.S_IMODE(play.config.stat().st_mode)) == ((1, 0), closed)
+        assert '"needs": "none"' in done.stdout
+        assert f"-mode {exposed:04o}" in done.stdout
+        assert f"+mode {closed:04o}" in done.stdout
+
+
+@on_one_core
+def test_a_runner_that_is_not_root_can_go_on_reading(play: Play) -> None:
+    """Owner and group stay, whatever is written; the kept former content is nobody's but the owner's."""
+    play.write(CONFIG, mode=0o640)
+    if os.geteuid() == 0:
+        os.chown(play.config, 1234, 2345)
+    before = play.config.stat()
+    assert recap(play.configure()) == (1, 0)
+    after, kept = play.config.stat(), play.config.with_name("config.toml.backup-1").stat()
+    system_id = play.config.with_name(".runner_system_id").stat()
+    assert {(each.st_uid, each.st_gid) for each in (after, kept, system_id)} == {(before.st_uid, before.st_gid)}
+    assert [stat.S_IMODE(each.st_mode) for each in (after, kept, system_id)] == [0o640, 0o600, 0o640]
+
+
+def test_a_restart_stays_needed_until_somebody_says_that_it_was_done(play: Play) -> None:
+    play.write(CONFIG)
+    marker = play.config.with_name(".restart-pending")
+    listen = {"listen_address": ":9252"}
+    assert '"needs": "restart"' in play.configure("--check", **{"global": listen}).stdout
+    assert not marker.exists()
+    assert recap(play.configure(**{"global": listen})) == (1, 0)
+    assert (marker.read_text(), stat.S_IMODE(marker.stat().st_mode)) == ("", 0o600)
+    again = play.configure(**{"global": listen})
+    assert (recap(again), play.module_executions) == ((0, 0), 1)
+    assert '"needs": "restart"' in again.stdout
+    marker.unlink()
+    assert '"needs": "none"' in play.configure(**{"global": listen}).stdout
+
+
+@on_one_core
+def test_each_host_is_warned_of(play: Play) -> None:
+    play.write(CONFIG)
+    task = {"pifleet.ci.runner_config": {"path": str(play.config), "unknown_keys": "warn", "global": {"brand_new": 1}}}
+    done = play.run_plays([{"hosts": "all", "tasks": [task]}], "--check", hosts=("pi-01", "pi-02"))
+    said = " ".join((done.stdout + done.stderr).split())
+    for host in ("pi-01", "pi-02"):
+        assert f"{host}: brand_new is not a key that GitLab Runner" in said
 
 
 @on_one_core

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes in GitLab of the runners whose entries `purge` removes from config.toml.
+
+Without its entry nobody holds a runner's token any more, and no later run has a reason to look for it. So a runner that
+this collection registered for this host goes with its entry. Any other one stays, and the user is told which and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import Refused
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Entry, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose runners may be deleted.
+
+    url: the GitLab that can be asked, "" if none can. keys: what a key of this host starts with. wanted: the names of
+    the host's runners. system_id: this machine.
+    """
+
+    url: str
+    keys: str
+    wanted: Collection[str]
+    system_id: str
+
+
+@dataclass
+class Fate:
+    """Runners to be deleted by id, and one sentence for each that stays without an entry."""
+
+    leaving: dict[int, Runner] = field(default_factory=dict)
+    staying: list[str] = field(default_factory=list)
+
+
+def fate(purged: Iterable[Entry], kept: Iterable[Entry], owner: Owner, connect: Callable[[], GitLabPort]) -> Fate:
+    """Look at the runner of each purged entry. Asks GitLab only if there is one to ask about; raises GitLabError."""
+    found, used = Fate(), {(entry.url, entry.id) for entry in kept}
+    for entry in purged:
+        if not (entry.id or entry.token) or (entry.id and (entry.url, entry.id) in used):
+            continue
+        used.add((entry.url, entry.id))
+        runner, reason = _look(entry, owner, connect)
+        if reason:
+            which = f"Runner {entry.id}" if entry.id else "The runner"
+            where = f" at {entry.url}" if entry.url else ""
+            found.staying.append(f'{which} of the purged entry "{entry.name}" stays in GitLab{where}: {reason}.')
+        elif runner:
+            found.leaving[runner.id] = runner
+    return found
+
+
+def _look(entry: Entry, owner: Owner, connect: Callable[[], GitLabPort]) -> tuple[Runner | None, str]:
+    """The entry's runner, None if it is gone, and why it must stay, "" if it need not."""
+    if not owner.url:
+        return None, "without api_token it cannot be deleted"
+    if entry.url != owner.url:
+        return None, f"the api_token is for {owner.url}"
+    if not entry.id:
+        return None, "the entry has no id by which it could be found"
+    gitlab = connect()
+    try:
+        runner = gitlab.runner(entry.id)
+    except Refused as refusal:
+        if refusal.status == 403 and "No access granted" in refusal.words:
+            return None, "the api_token may not see it"
+        raise
+    return runner, _reason_to_keep(runner, owner, gitlab) if runner else ""
+
+
+def _reason_to_keep(runner: Runner, owner: Owner, gitlab: GitLabPort) -> str:
+    if runner.key is None:
+        return "it was not registered by this collection"
+    if not runner.key.startswith(owner.keys) or runner.key.removeprefix(owner.keys) in owner.wanted:
+        return f"it is that of {runner.key}"
+    for manager in gitlab.managers(runner.id) or ():
+        if manager.online and manager.system_id not in (owner.system_id, NAMELESS):
+            return f"another machine runs it, system id {manager.system_id}, last heard of at {manager.contacted_at}"
+    return ""
