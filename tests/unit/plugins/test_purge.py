@@ -79,7 +79,7 @@ def test_the_file_stays_when_gitlab_is_down(
 ) -> None:
     before = host.content
     world.gitlab.faults.add(Fault(method=method, path="/runners/2", reply="captive_portal", times=None))
-    with pytest.raises(AnsibleActionFail, match=r"pi-01: Could not .+ config\.toml was not written\.$"):
+    with pytest.raises(AnsibleActionFail, match=r"pi-01: Could not .+/config\.toml was not written\.$"):
         purge(host, monkeypatch, world)
     assert host.content == before
 
