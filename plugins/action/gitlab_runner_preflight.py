@@ -14,7 +14,7 @@ from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT
 from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect, connection_warnings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import WantedError, wanted_runner
 
@@ -39,7 +39,8 @@ class ActionModule(ActionBase):
         problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
         if problems:
             raise AnsibleActionFail("\n".join(dict.fromkeys(problems)))
-        return {**reply, "changed": False}
+        warnings = [warning for each in options["registrations"] for warning in connection_warnings(each)]
+        return {**reply, "changed": False, "warnings": list(dict.fromkeys(warnings))}
 
     def _registration_problems(self, registrations: list[dict[str, Any]], host: str) -> Iterator[str]:
         for registration in registrations:

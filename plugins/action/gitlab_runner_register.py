@@ -14,7 +14,11 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import check
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import is_broken, left_broken, newest_whole
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import (
+    GITLAB_OPTIONS,
+    connect,
+    connection_warnings,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     HostFile,
@@ -116,4 +120,5 @@ class ActionModule(ActionBase):
         ignored = without_effect(options)
         if ignored:
             warnings.append(f"{', '.join(ignored)} can only be kept in GitLab with api_token.")
-        return {**reply, "warnings": [f"{wanted}: {warning}" for warning in warnings]}
+        warnings = [f"{wanted}: {warning}" for warning in warnings]
+        return {**reply, "warnings": [*connection_warnings(options), *warnings]}

@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_wait import NotHeard, lately_heard, wait
 
+CONNECTION: dict[str, Any] = {
+    name: {key: value for key, value in option.items() if key != "default"} for name, option in GITLAB_OPTIONS.items()
+}
 ARGUMENT_SPEC: dict[str, Any] = {
-    **GITLAB_OPTIONS,
-    "url": {"type": "str", "required": True},
-    "api_token": {"type": "str", "required": True, "no_log": True},
+    **{name: option for name, option in GITLAB_OPTIONS.items() if name != "timeout"},
+    "connections": {"type": "list", "elements": "dict", "options": CONNECTION},
     "runners": {"type": "list", "elements": "dict", "required": True},
     "system_id": {"type": "str", "required": True},
     "changed": {"type": "bool", "default": True},
@@ -38,15 +42,33 @@ class ActionModule(ActionBase):
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
         options = checked_arguments(self, ARGUMENT_SPEC)
-        runners = options["runners"]
-        if self._task.check_mode or (not options["changed"] and all(map(lately_heard, runners))):
-            shown = [{field: runner.get(field) for field in FIELDS} for runner in runners]
+        host = (task_vars or {}).get("inventory_hostname")
+        runners, connections = options["runners"], options["connections"] or [{}] * len(options["runners"])
+        if len(connections) != len(runners):
+            raise AnsibleActionFail(f"{host}: connections has {len(connections)} items for {len(runners)} runners.")
+        asked = [
+            (connection, runner)
+            for connection, runner in zip(map(partial(_connection, options), connections), runners, strict=True)
+            if connection["api_token"]
+        ]
+        if self._task.check_mode or (not options["changed"] and all(lately_heard(runner) for _, runner in asked)):
+            shown = [{field: runner.get(field) for field in FIELDS} for _, runner in asked]
             return {**reply, "changed": False, "runners": shown}
-        if options["ca_path"]:
-            options["ca_path"] = self._loader.path_dwim(options["ca_path"])
         try:
-            gitlab = connect({**options, "timeout": min(REQUEST_SECONDS, options["timeout"])})
-            shown = wait(gitlab, runners, options["system_id"], seconds=options["timeout"])
+            ports = [(self._connect(connection), runner) for connection, runner in asked]
+            shown = wait(ports, options["system_id"], seconds=options["timeout"])
         except (GitLabError, NotHeard) as error:
-            raise AnsibleActionFail(f"{(task_vars or {}).get('inventory_hostname')}: {error}") from None
+            raise AnsibleActionFail(f"{host}: {error}") from None
         return {**reply, "changed": False, "runners": shown}
+
+    def _connect(self, connection: dict[str, Any]) -> GitLab:
+        ca_path = connection["ca_path"] and self._loader.path_dwim(connection["ca_path"])
+        return connect({**connection, "ca_path": ca_path})
+
+
+def _connection(options: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """How GitLab is asked about one runner: what its own connection says, else what the task says."""
+    common = {name: options[name] for name in GITLAB_OPTIONS if name != "timeout"}
+    chosen = {**common, **{name: value for name, value in own.items() if value is not None}}
+    seconds = chosen.get("timeout") or REQUEST_SECONDS
+    return {**chosen, "timeout": min(seconds, options["timeout"])}

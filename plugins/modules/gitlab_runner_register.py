@@ -35,7 +35,8 @@ options:
   api_token:
     description:
       - Needs the scopes V(create_runner) and V(manage_runner), and V(read_api) to find a runner whose token is lost.
-        V(api) has them all.
+        V(api) has them all, and is needed before GitLab 17.1.
+      - GitLab must be 16.11 or newer.
       - Exactly one of O(api_token), O(registration_token) and O(token) is given. Only this one can find a runner
         again, correct its
         attributes and remove duplicates.
@@ -51,7 +52,9 @@ options:
       - If the runner's process has rotated it, the file's newer token stays.
     type: str
   fleet:
-    description: The first part of the key. Two fleets in one GitLab that use the same host names need different ones.
+    description:
+      - The first part of the key. Two fleets in one GitLab that use the same host names need different ones.
+      - Where they have not, a runner whose machines are other ones is not adopted without O(takeover).
     type: str
     default: default
   runner_type:
@@ -93,8 +96,10 @@ options:
     type: str
   takeover:
     description:
-      - Take over a runner that another machine has run within the last two hours, or an entry that is for another
-        GitLab.
+      - Take over a runner that another machine runs, or that only other machines have ever run, or an entry that is for
+        another GitLab.
+      - A board that was replaced needs it once. A new card in the same board does not, for the system ID comes from the
+        board.
     type: bool
     default: false
   adopt_existing_entry:

@@ -15,12 +15,32 @@ description:
     minutes before.
   - Nothing is executed on the host. In check mode nothing is waited for.
 options:
-  url:
-    required: true
   api_token:
     description:
       - Needs the scope V(manage_runner), V(read_api) or V(api).
-    required: true
+      - GitLab is not asked about a runner without one, such as one with a ready-made token.
+  connections:
+    description:
+      - How GitLab is asked about each of O(runners), in their order, where that differs from what the task says.
+      - An empty C(api_token) means that this runner is not asked about.
+    type: list
+    elements: dict
+    suboptions:
+      url:
+        description: As O(url).
+        type: str
+      api_token:
+        description: As O(api_token).
+        type: str
+      ca_path:
+        description: As O(ca_path).
+        type: str
+      validate_certs:
+        description: As O(validate_certs).
+        type: bool
+      timeout:
+        description: Seconds to wait for each answer of GitLab, 30 if not given.
+        type: float
   runners:
     description: The RV(pifleet.ci.gitlab_runner_register#module:runner) of each registration.
     type: list
@@ -67,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 runners:
-  description: The runners and when GitLab heard from them last, from this host.
+  description: The runners that GitLab was asked about, and when it heard from them last, from this host.
   returned: success
   type: list
   elements: dict

@@ -130,6 +130,11 @@ def never_blank(before: str, after: str) -> str:
     return f"{NO_ENTRY}\n" if is_blank(after) and not is_blank(before) else after
 
 
+def says_nothing(text: str) -> bool:
+    """Whether the text is blank, or holds nothing but NO_ENTRY."""
+    return is_blank(_without_note(text))
+
+
 def is_blank(text: str) -> bool:
     return not text.removeprefix(BOM).strip()
 

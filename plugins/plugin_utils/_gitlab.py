@@ -10,30 +10,39 @@ raise OutcomeUnknown, after a 429 Postponed, and the caller looks before it asks
 
 from __future__ import annotations
 
+import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils import _gitlab_answers as answers
+from ansible_collections.pifleet.ci.plugins.plugin_utils import _gitlab_graphql as graphql
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+    ForeignAnswer,
     GitLabError,
+    NoteNotVisible,
     OutcomeUnknown,
     Postponed,
     Refused,
+    UnsupportedVersion,
     Vanished,
     explain,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Answer, Transport, Unreached
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import GRAPHQL, Answer, Transport, Unreached
 from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import TOKEN
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Credential, Manager, Place, Runner
 
 ATTEMPTS = 3
-PATIENCE = 75.0
+PATIENCE = 90.0
 """Seconds that one request may spend waiting because GitLab asked for it (its own limits say Retry-After: 60)."""
+
+OLDEST_VERSION = (16, 11)
+"""The oldest GitLab that the tests run against. Before 16.10 its REST API shows no maintenance notes."""
 
 PER_PAGE = 100
 
@@ -44,26 +53,40 @@ T = TypeVar("T")
 class _Trouble:
     """No clear answer. perhaps_done: the request may have been carried out. final: asking again would not help.
 
-    busy: GitLab has too many requests, and asks to wait for `pause` seconds.
+    busy: GitLab has too many requests or holds a lock. foreign: something else than GitLab answered. pause: how many
+    seconds GitLab asks to wait.
     """
 
     what: str
     perhaps_done: bool
     final: bool = False
     busy: bool = False
+    foreign: bool = False
     pause: float = 0.0
 
 
 class GitLab:
-    """The GitLabPort of a real server. `sleep` is time.sleep; tests give their own."""
+    """The GitLabPort of a real server. Tests give their own time.sleep, time.monotonic and random.random."""
 
-    def __init__(self, transport: Transport, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._transport = transport
         self._sleep = sleep
-        self._clock: datetime | None = None
+        self._monotonic = monotonic
+        self._jitter = jitter
+        self._date: datetime | None = None
+        self._date_read_at = 0.0
 
     def clock(self) -> datetime:
-        return self._clock or datetime.now(UTC)
+        if self._date is None:
+            return datetime.now(UTC)
+        return self._date + timedelta(seconds=self._monotonic() - self._date_read_at)
 
     def runner(self, runner_id: int) -> Runner | None:
         doing = f"read runner {runner_id}"
@@ -85,14 +108,34 @@ class GitLab:
             raise
         return self._shape(doing, lambda reply: answers.credential(reply, token=token), answer.body)
 
-    def runners_with_key(self, place: Place, key: str) -> tuple[Runner, ...]:
-        # lists show no notes: https://docs.gitlab.com/api/runners/#list-all-runners
-        candidates = [self._candidate(runner_id) for runner_id in sorted(self._ids(place))]
-        return tuple(candidate for candidate in candidates if candidate and candidate.key == key)
+    def runners_with_key(self, place: Place, key: str, description: str) -> tuple[Runner, ...]:
+        noted, read = self._noted_by_graphql(place), dict[int, Runner]()
+        if noted is None:
+            # REST's lists show no notes: https://docs.gitlab.com/api/runners/#list-all-runners
+            self._require_supported(self._version())
+            read = {runner.id: runner for runner in map(self._candidate, sorted(self._ids(place))) if runner}
+            noted = [
+                graphql.NotedRunner(runner.id, runner.description, runner.note if runner.note_shown else None)
+                for runner in read.values()
+            ]
+        for each in noted:
+            if each.note is None and each.description == description:
+                raise NoteNotVisible(
+                    f'Runner {each.id} of {place} at {self._transport.url} is called "{description}" as well, but the '
+                    "API token's user may not see its maintenance note, by which runners are recognised. Use a token "
+                    "whose user may update that runner, or give the wanted one another description."
+                )
+        found = [read.get(each.id) or self._candidate(each.id) for each in noted if each.key == key]
+        return tuple(sorted((runner for runner in found if runner and runner.key == key), key=lambda each: each.id))
 
-    def managers(self, runner_id: int) -> tuple[Manager, ...]:
+    def managers(self, runner_id: int) -> tuple[Manager, ...] | None:
         doing = f"read the managers of runner {runner_id}"
-        answer = self._ask("get", f"/runners/{runner_id}/managers", doing, need="change")
+        try:
+            answer = self._ask("get", f"/runners/{runner_id}/managers", doing, need="change")
+        except Refused as refusal:
+            if refusal.missing_route:
+                return None
+            raise
         return self._shape(doing, lambda body: tuple(answers.manager(item) for item in _items(body)), answer.body)
 
     def create(self, place: Place, attributes: Mapping[str, Any]) -> Credential:
@@ -147,6 +190,58 @@ class GitLab:
                 return None
             raise
 
+    def _noted_by_graphql(self, place: Place) -> list[graphql.NotedRunner] | None:
+        """The place's runners with their notes; None where the token or the server does not allow GraphQL."""
+        try:
+            return list(self._pages_of_notes(place, self._full_path(place)))
+        except (Refused, ForeignAnswer):
+            return None  # REST is asked the same, and says what is wrong if something is
+
+    def _full_path(self, place: Place) -> str | None:
+        if place.owner is None:
+            return None
+        kind = place.runner_type.removesuffix("_type")
+        query = {"with_projects": "false"} if kind == "group" else {"simple": "true"}
+        doing = f"list the runners of {place}"
+        answer = self._ask("get", f"/{kind}s/{place.owner}", doing, need="list", query=query)
+        return self._shape(doing, answers.full_path, answer.body)
+
+    def _pages_of_notes(self, place: Place, path: str | None) -> Iterator[graphql.NotedRunner]:
+        doing = f"list the runners of {place}"
+        after: str | None = None
+        while True:
+            body = graphql.request(place, path, after)
+            answer = self._ask("post", GRAPHQL, doing, need="list", body=body)
+            page = self._shape(doing, lambda reply: graphql.page(place, reply), answer.body)
+            self._require_supported(page.version)
+            yield from page.runners
+            if page.following is None:
+                return
+            after = page.following
+
+    def _version(self) -> str:
+        """The server's version, "" where the token may not ask for it."""
+        doing = "read GitLab's version"
+        try:
+            answer = self._ask("get", "/version", doing, need="list")
+        except Refused:
+            return ""
+        return self._shape(doing, answers.version, answer.body)
+
+    def _require_supported(self, version: str) -> None:
+        """Raises UnsupportedVersion for one that is too old; one that is not known passes."""
+        found = re.match(r"(\d+)\.(\d+)", version)
+        if found and (int(found[1]), int(found[2])) < OLDEST_VERSION:
+            raise self._unsupported(version)
+
+    def _unsupported(self, version: str) -> UnsupportedVersion:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        found = f"is version {version}" if version else "is too old: it shows no maintenance notes"
+        return UnsupportedVersion(
+            f"GitLab at {self._transport.url} {found}. With an API token this collection needs GitLab {oldest} or "
+            "newer: update GitLab, or use registration_token."
+        )
+
     def _ids(self, place: Place) -> list[int]:
         """The ids of all runners of the place. Pages shift while somebody deletes runners: then all is read again."""
         for _attempt in range(ATTEMPTS):
@@ -191,22 +286,26 @@ class GitLab:
         while True:
             got = self._try(method, path, success, as_runner=need in ("runner", "registration"), body=body, query=query)
             if isinstance(got, Answer):
-                self._clock = _date(got) or self._clock
+                self._remember_date(got)
                 if got.status in success:
                     return got
                 said = self._scrub(answers.words_of(got.body), body)
-                kind = Vanished if (got.status, said) == (404, "404 Runner Not Found") else Refused
-                raise kind(self._sentence(doing, explain(need, got.status, said)), got.status, said)
+                sentence = self._sentence(doing, explain(need, got.status, said))
+                if got.status == 404 and answers.is_missing_record(got.body):
+                    raise Vanished(sentence, got.status, said)
+                raise Refused(sentence, got.status, said, missing_route=answers.is_missing_route(got.body))
             if once and got.perhaps_done:
                 why = f"{got.what}. It may have been done nevertheless: run again, the next run looks first."
                 raise OutcomeUnknown(self._sentence(doing, why))
-            pause = max(float(2**attempt), got.pause)
+            # spread, for the forks of a play are refused together and would come back together
+            pause = max(float(2**attempt), got.pause) * (1 + self._jitter() / 4)
             attempt, waited = attempt + 1, waited + pause
             if waited > PATIENCE:
-                why = f"{got.what}; it asks to wait {pause:.0f} s, which is more than this run waits."
+                why = f"{got.what}; it asks to wait {got.pause:.0f} s, which is more than this run waits."
                 raise GitLabError(self._sentence(doing, why))
             if got.final or attempt == ATTEMPTS:
-                raise GitLabError(self._sentence(doing, f"{got.what}. Run again when that is put right."))
+                kind = ForeignAnswer if got.foreign else GitLabError
+                raise kind(self._sentence(doing, f"{got.what}. Run again when that is put right."))
             self._sleep(pause)
             if once and got.busy:
                 raise Postponed(self._sentence(doing, f"{got.what}. Run again in a while."))
@@ -222,8 +321,11 @@ class GitLab:
         if answer.status == 429:
             pause = _retry_after(answer)
             return _Trouble("it has too many requests (429)", perhaps_done=False, busy=True, pause=pause)
+        if answer.status == 409 and answers.is_locked(answer.body):
+            return _Trouble("somebody else is changing the same there (409)", perhaps_done=False, busy=True)
         if answer.status >= 500:
-            return _Trouble(f"it is not working ({answer.status})", perhaps_done=True)
+            pause = _retry_after(answer)
+            return _Trouble(f"it is not working ({answer.status})", perhaps_done=True, pause=pause)
         if answer.status >= 400 and answers.words_of(answer.body):
             return answer
         what = "JSON that is not GitLab's" if answer.is_json else "something that is not JSON"
@@ -231,14 +333,22 @@ class GitLab:
             f"the answer is {answer.status} with {what}: a proxy, a login page or another server answers instead",
             perhaps_done=answer.status < 300,
             final=True,
+            foreign=True,
         )
+
+    def _remember_date(self, answer: Answer) -> None:
+        date = _date(answer)
+        if date:
+            self._date, self._date_read_at = date, self._monotonic()
 
     def _shape(self, doing: str, read: Callable[[Any], T], body: Any, *, once: bool = False) -> T:
         try:
             return read(body)
         except answers.Misshapen:
-            kind = OutcomeUnknown if once else GitLabError
+            kind = OutcomeUnknown if once else ForeignAnswer
             raise kind(self._sentence(doing, "the answer is JSON, but not GitLab's.")) from None
+        except answers.NoMaintenanceNote:
+            raise self._unsupported(self._version()) from None
 
     def _sentence(self, doing: str, why: str) -> str:
         return f"Could not {doing} at {self._transport.url}: {why}"
@@ -257,13 +367,21 @@ def _items(body: Any) -> list[Any]:
 
 
 def _retry_after(answer: Answer) -> float:
+    """Seconds to wait, 0 if the answer does not say. The header holds seconds or a date (RFC 9110, 10.2.3)."""
     value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else 0.0
+    if value.isdigit():
+        return float(value)
+    until = _http_date(value)
+    return max(0.0, (until - (_date(answer) or datetime.now(UTC))).total_seconds()) if until else 0.0
 
 
 def _date(answer: Answer) -> datetime | None:
+    return _http_date(answer.headers.get("Date", ""))
+
+
+def _http_date(value: str) -> datetime | None:
     try:
-        date = parsedate_to_datetime(answer.headers.get("Date", ""))
+        date = parsedate_to_datetime(value)
     except ValueError:
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -17,18 +17,49 @@ class Misshapen(Exception):
     """JSON, but not what GitLab answers here."""
 
 
+class NoMaintenanceNote(Exception):
+    """A runner without the field `maintenance_note`, as servers before GitLab 16.10 show it."""
+
+
 def words_of(body: Any) -> str:
     """GitLab's own words in an error: `message` may be a string, an object of fields with lists, or missing for
-    `error`. "" if there are none."""
+    `error`; GraphQL has a list of `errors`. "" if there are none."""
     if not isinstance(body, dict):
         return ""
     said = body.get("message", body.get("error", ""))
+    errors = body.get("errors")
+    if not said and isinstance(errors, list):
+        return "; ".join(_text(error, "message") for error in errors if isinstance(error, dict))
     if isinstance(said, dict):
         return "; ".join(
             f"{field}: {', '.join(map(str, texts)) if isinstance(texts, list) else texts}"
             for field, texts in said.items()
         )
     return said if isinstance(said, str) else ""
+
+
+def is_missing_record(body: Any) -> bool:
+    """Whether a 404 says that the runner is not there (any more), in the words of any supported version.
+
+    Until about 19.2 it is ActiveRecord's RecordNotFound, for which lib/api/api.rb has a sentence of its own. A missing
+    route and a missing project are told in other words.
+    """
+    return isinstance(body, dict) and body.get("message") in ("404 Runner Not Found", "404 Not found")
+
+
+def is_missing_route(body: Any) -> bool:
+    """Whether a 404 says that this version has no such address: the last route of lib/api/api.rb."""
+    return body == {"error": "404 Not Found"}
+
+
+def is_locked(body: Any) -> bool:
+    """Whether a 409 says that another request holds the lock, so that this one was not carried out (lib/api/api.rb)."""
+    return isinstance(body, dict) and body.get("message") == "409 Conflict: Resource lock"
+
+
+def version(body: Any) -> str:
+    """The reply of GET /version."""
+    return _text(_object(body), "version")
 
 
 def credential(body: Any, *, runner_id: int | None = None, token: str | None = None) -> Credential:
@@ -42,12 +73,15 @@ def credential(body: Any, *, runner_id: int | None = None, token: str | None = N
 
 
 def runner(body: Any) -> Runner:
-    """The reply of GET and PUT /runners/:id."""
+    """The reply of GET and PUT /runners/:id. Raises NoMaintenanceNote if the server is too old to show notes."""
     fields = _object(body)
+    number = _whole(fields, "id")
+    if "maintenance_note" not in fields:
+        raise NoMaintenanceNote
     kind = _text(fields, "runner_type")
     owners = fields.get("projects" if kind == "project_type" else "groups") or []
     return Runner(
-        id=_whole(fields, "id"),
+        id=number,
         runner_type=kind,
         owners=frozenset(_whole(_object(owner), "id") for owner in owners) if kind != "instance_type" else frozenset(),
         description=_text(fields, "description"),
@@ -56,6 +90,7 @@ def runner(body: Any) -> Runner:
         status=_text(fields, "status"),
         version=_text(fields, "version"),
         contacted_at=_text(fields, "contacted_at"),
+        note_shown=fields["maintenance_note"] is not None,
     )
 
 
@@ -68,6 +103,15 @@ def manager(body: Any) -> Manager:
         ip_address=_text(fields, "ip_address"),
         contacted_at=_text(fields, "contacted_at"),
     )
+
+
+def full_path(body: Any) -> str:
+    """The path by which GraphQL knows a project or group, from the reply of GET /projects/:id or /groups/:id."""
+    fields = _object(body)
+    path = _text(fields, "path_with_namespace") or _text(fields, "full_path")
+    if not path:
+        raise Misshapen
+    return path
 
 
 def whole_id(body: Any) -> int:

@@ -12,17 +12,36 @@ class OutcomeUnknown(GitLabError):
     """The request may have been carried out nevertheless."""
 
 
+class ForeignAnswer(GitLabError):
+    """Something else than GitLab's API answered, or GitLab in a form that this collection does not know."""
+
+
+class UnsupportedVersion(GitLabError):
+    """The server is older than what this collection can work with."""
+
+
+class NoteNotVisible(GitLabError):
+    """A runner may be the wanted one, but the API token's user may not see the note that would tell."""
+
+
 class Postponed(GitLabError):
-    """GitLab had too many requests (429), and the wait that it asked for is over. Look before asking again."""
+    """GitLab had too many requests (429) or held a lock (409), and the wait that it asked for is over.
+
+    Look before asking again.
+    """
 
 
 class Refused(GitLabError):
-    """GitLab itself answered, with a status that means no: `status` and its own words."""
+    """GitLab itself answered, with a status that means no: `status` and its own words.
 
-    def __init__(self, sentence: str, status: int, words: str) -> None:
+    missing_route: this version of GitLab has no such address.
+    """
+
+    def __init__(self, sentence: str, status: int, words: str, *, missing_route: bool = False) -> None:
         super().__init__(sentence)
         self.status = status
         self.words = words
+        self.missing_route = missing_route
 
 
 class Vanished(Refused):

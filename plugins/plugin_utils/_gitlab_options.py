@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,8 @@ GITLAB_OPTIONS: dict[str, Any] = {
 def connect(options: Mapping[str, Any]) -> GitLab:
     """The GitLab that the options speak of; nothing is sent yet. `ca_path` is absolute here. Raises GitLabError."""
     ca_path = options["ca_path"]
-    if ca_path and not os.path.isfile(ca_path):
-        raise GitLabError(f"ca_path {ca_path} is not a file on the control node.")
+    if ca_path:
+        _check_authority(ca_path)
     verify = (ca_path or True) if options["validate_certs"] else False
     try:
         transport = Transport(
@@ -33,3 +34,30 @@ def connect(options: Mapping[str, Any]) -> GitLab:
     except ValueError as error:
         raise GitLabError(f"The connection to {options['url']} cannot be made: {type(error).__name__}.") from None
     return GitLab(transport)
+
+
+def connection_warnings(options: Mapping[str, Any]) -> list[str]:
+    """What is dangerous about the connection that the options speak of."""
+    url = str(options["url"] or "")
+    if url.startswith("http://"):
+        return [f"{url} is not encrypted: whoever is in between reads the tokens. Use https."]
+    if not options["validate_certs"]:
+        return [
+            f"The certificate of {url} is not checked (validate_certs: false): whoever is in between can read the "
+            "tokens. Give ca_path for a private authority."
+        ]
+    return []
+
+
+def _check_authority(ca_path: str) -> None:
+    """Raises GitLabError for what OpenSSL cannot take certificates from."""
+    if not os.path.isfile(ca_path):
+        raise GitLabError(f"ca_path {ca_path} is not a file on the control node.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_path)
+    except ssl.SSLError:
+        raise GitLabError(
+            f"ca_path {ca_path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)."
+        ) from None
+    except OSError as error:
+        raise GitLabError(f"ca_path {ca_path} cannot be read on the control node: {error.strerror}.") from None

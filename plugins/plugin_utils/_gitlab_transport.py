@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ else:
     IMPORT_ERROR = None
 
 CONNECT_SECONDS = 10.0
+
+GRAPHQL = "/api/graphql"
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,10 @@ class Transport:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Send one request below /api/v4. `as_runner`: without the API token. Raises Unreached."""
+        """Send one request below /api/v4, or to GRAPHQL. `as_runner`: without the API token. Raises Unreached."""
         client = self._as_runner if as_runner else self._as_user
+        if path == GRAPHQL:
+            path = f"{self.url}{path}"
         self._response = None
         try:
             client.http_request(
@@ -133,7 +138,7 @@ def _unreached(error: Exception) -> Unreached:
     """Whether the request can have arrived, and a sentence. requests wraps urllib3, which wraps the socket's error."""
     causes = list(_causes(error))
     text = " ".join(str(cause) for cause in causes)
-    if isinstance(error, requests.exceptions.SSLError):
+    if any(map(_is_failed_handshake, causes)):
         return Unreached(_tls_sentence(text), perhaps_done=False, permanent=True)
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreached("the proxy of this control node does not let the request through", perhaps_done=False)
@@ -148,6 +153,14 @@ def _unreached(error: Exception) -> Unreached:
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         return Unreached("the url is not one", perhaps_done=False, permanent=True)
     return Unreached("the connection was cut before the answer was complete", perhaps_done=True)
+
+
+def _is_failed_handshake(error: BaseException) -> bool:
+    """Whether TLS was not agreed on, so that nothing was sent. Later TLS errors have no class of their own."""
+    if isinstance(error, (ssl.SSLCertVerificationError, urllib3.util.ssl_match_hostname.CertificateError)):
+        return True
+    frames = traceback.walk_tb(error.__traceback__) if isinstance(error, ssl.SSLError) else ()
+    return any(frame.f_code.co_name == "do_handshake" for frame, _line in frames)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -29,16 +29,16 @@ def lately_heard(runner: Mapping[str, Any]) -> bool:
 
 
 def wait(
-    gitlab: GitLabPort,
-    runners: Sequence[Mapping[str, Any]],
+    runners: Sequence[tuple[GitLabPort, Mapping[str, Any]]],
     system_id: str,
     *,
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> list[dict[str, Any]]:
-    """Wait until GitLab has heard from this machine for each of the runners, as gitlab_runner_register returns them.
+    """Wait until GitLab has heard from this machine for each of the runners.
 
+    runners: as gitlab_runner_register returns them, each with the GitLab to ask.
     A contact that GitLab knows of already does not count: it may be that of a process which was replaced since.
     Outages in between are waited out. Raises NotHeard after so many seconds, and Refused.
     """
@@ -47,7 +47,7 @@ def wait(
     heard: dict[int, Manager] = {}
     trouble = ""
     while True:
-        for runner in runners:
+        for gitlab, runner in runners:
             if runner["id"] in heard:
                 continue
             try:
@@ -62,9 +62,9 @@ def wait(
             since = known.setdefault(runner["id"], max(filter(None, (contact, _own_heartbeat(runner))), default=None))
             if manager and contact and (since is None or contact > since):
                 heard[runner["id"]] = manager
-        silent = [runner for runner in runners if runner["id"] not in heard]
+        silent = [runner for _gitlab, runner in runners if runner["id"] not in heard]
         if not silent:
-            return [_shown(runner, heard[runner["id"]]) for runner in runners]
+            return [_shown(runner, heard[runner["id"]]) for _gitlab, runner in runners]
         if now() + POLL_SECONDS > deadline:
             listed = ", ".join(f'{runner["id"]} ("{runner["name"]}")' for runner in silent)
             raise NotHeard(
@@ -75,7 +75,11 @@ def wait(
 
 
 def _manager(gitlab: GitLabPort, runner: Mapping[str, Any], system_id: str) -> Manager | None:
-    return next((manager for manager in gitlab.managers(runner["id"]) if manager.system_id == system_id), None)
+    managers = gitlab.managers(runner["id"])
+    if managers is not None:
+        return next((manager for manager in managers if manager.system_id == system_id), None)
+    shown = gitlab.runner(runner["id"])  # an older GitLab, which says only when any machine was in contact
+    return Manager(system_id, shown.status == "online", "", shown.contacted_at) if shown else None
 
 
 def _own_heartbeat(runner: Mapping[str, Any]) -> datetime | None:

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import remove_entries, set_entry
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+    ConfigTomlError,
+    remove_entries,
+    says_nothing,
+    set_entry,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
     GitLabError,
     OutcomeUnknown,
@@ -43,6 +48,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan impo
     Create,
     Delete,
     DeleteByToken,
+    Refusal,
     RemoveEntries,
     ResetToken,
     Seen,
@@ -67,13 +73,14 @@ class Outcome:
 
     actions: their names, in order, [] if nothing was to be done. first: the look and the plan the run began with.
     asked: GitLab may hold a runner that this run asked for and that the file does not have. unsure: it may still make
-    one, for a reply did not come.
+    one, for a reply did not come. file_existed: whether there was a file before this run.
     runner and working: the runner and its credential in the end, None where GitLab does not show them or nothing is
     left.
     """
 
     first: tuple[Seen, list[Action]]
     actions: list[str] = field(default_factory=list)
+    file_existed: bool = True
     asked: bool = False
     unsure: bool = False
     runner: Runner | None = None
@@ -88,30 +95,43 @@ def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, ch
     Contended, each with one sentence, and always so that another run ends in one runner.
     """
     outcome: Outcome | None = None
-    trouble: Exception = Contended(CONTENDED)
-    for _attempt in range(TRIES):
-        host = file.read()
-        try:
-            seen = look(wanted, host, gitlab, run)
-            actions = plan(wanted, seen)
-            if outcome is None:
-                outcome = Outcome(first=(seen, actions))
-            outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
-            execution = _Execution(wanted, file, gitlab, run, host, outcome)
-            execution.rehearse(actions)
-            if check:
-                outcome.actions = [name for action in actions for name in names(action, wanted.present)]
+    trouble: Exception | None = None
+    try:
+        for _attempt in range(TRIES):
+            try:
+                host = file.read()
+                seen = look(wanted, host, gitlab, run, asked=outcome is not None and outcome.asked)
+                actions = plan(wanted, seen)
+                if outcome is None:
+                    outcome = Outcome(first=(seen, actions), file_existed=host.exists)
+                outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
+                execution = _Execution(wanted, file, gitlab, run, host, outcome)
+                execution.rehearse(actions)
+                if check:
+                    outcome.actions = [name for action in actions for name in names(action, wanted.present)]
+                    return outcome
+                execution.do(actions)
+            except (HostFileConflict, Vanished):  # the file or the runner was changed meanwhile
+                trouble = Contended(CONTENDED)
+            except Postponed as error:
+                if wanted.place is None:
+                    raise  # no look would show whether it was done nevertheless
+                trouble = error
+            else:
                 return outcome
-            execution.do(actions)
-        except (HostFileConflict, Vanished):  # somebody else was quicker
-            trouble = Contended(CONTENDED)
-        except Postponed as error:
-            if wanted.place is None:
-                raise  # no look would show whether it was done nevertheless
-            trouble = error
-        else:
-            return outcome
-    raise trouble
+        raise trouble or Contended(CONTENDED)
+    except (GitLabError, HostFileError, Contended, Refusal, ConfigTomlError):
+        if trouble and outcome and outcome.asked:
+            _leave_intent(wanted, file, Intent(wanted.key, gitlab.clock(), run))
+        raise
+
+
+def _leave_intent(wanted: Wanted, file: FilePort, intent: Intent) -> None:
+    """Have later runs look for what this one has asked for, after the file was replaced together with its intent."""
+    with suppress(HostFileError):  # the failure that led here is the one to report
+        host = file.read()
+        if all(other.run != intent.run for other in intents(host.content, wanted.key)):
+            file.replace(host, with_intent(host.content, intent))
 
 
 def names(action: Action, present: bool = True) -> Iterable[str]:
@@ -176,6 +196,10 @@ class _Execution:
             self.host = self.file.replace(self.host, content)
 
     def announce(self, action: Announce | None = None) -> None:
+        """Have an intent in the file that is younger than RENEW.
+
+        After a stall another run may have cleared the last one: then the file is another, and the write a conflict.
+        """
         now = self.gitlab.clock()
         mine = [intent for intent in intents(self.host.content, self.wanted.key) if intent.run == self.run]
         if not mine or mine[0].older_than(RENEW, now):
@@ -184,6 +208,7 @@ class _Execution:
     def create(self, action: Create) -> None:
         wanted = self.wanted
         attributes = first_attributes(wanted)
+        self.announce()
         asked_before = self.outcome.asked
         self.outcome.asked = True  # from here on our intent stays in the file until a look has settled the matter
         try:
@@ -193,7 +218,8 @@ class _Execution:
                 self.obtained(self.gitlab.create(wanted.place, attributes))
         except OutcomeUnknown:
             self.outcome.unsure = True
-            found = self.gitlab.runners_with_key(wanted.place, wanted.key) if wanted.place else ()
+            place = wanted.place
+            found = self.gitlab.runners_with_key(place, wanted.key, wanted.description) if place else ()
             if not found:
                 raise
             self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
@@ -204,6 +230,7 @@ class _Execution:
             raise
 
     def reset_token(self, action: ResetToken) -> None:
+        self.announce()
         self.outcome.runner = action.runner
         self.obtained(self.gitlab.reset_token(action.runner.id))
 
@@ -269,5 +296,11 @@ class _Execution:
     def withdraw(self) -> None:
         """After a clear failure: nothing of ours is under way, so no later run has to look for it."""
         mine = (self.wanted.key, self.run)
+        content = without_intents(self.host.content, lambda intent: (intent.key, intent.run) == mine)
+        if content == self.host.content:
+            return
         with suppress(HostFileError):  # the failure that led here is the one to report
-            self.write(without_intents(self.host.content, lambda intent: (intent.key, intent.run) == mine))
+            if says_nothing(content) and not self.outcome.file_existed:
+                self.host = self.file.remove(self.host)
+            else:
+                self.write(content)

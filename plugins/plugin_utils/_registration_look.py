@@ -24,7 +24,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Held, Seen
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
 
-_WORTH = (Held.OURS, Held.UNMARKED, Held.REFUSED, Held.FOREIGN, Held.ELSEWHERE, Held.NOTHING)
+_WORTH = (Held.EXTERNAL, Held.OURS, Held.UNMARKED, Held.REFUSED, Held.FOREIGN, Held.ELSEWHERE, Held.NOTHING)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class _Judgement:
     working: Credential | None = None
 
 
-def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str) -> Seen:
-    """What is seen now; `run` is the name of this run in its intents.
+def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str, *, asked: bool = False) -> Seen:
+    """What is seen now; `run` is the name of this run in its intents, `asked` whether it has asked for a runner before.
 
     Raises ConfigTomlError for a file that does not parse, before any request, and GitLabError.
     """
@@ -50,9 +50,11 @@ def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str) -> Seen:
     announced = intents(host.content, wanted.key)
 
     ours: tuple[Runner, ...] = ()
-    if wanted.place and (best.held is not Held.OURS or len(named) > 1 or announced or not wanted.present):
-        ours = gitlab.runners_with_key(wanted.place, wanted.key)
-        best = _renamed(wanted, best, ours, entries, gitlab, host.system_id)
+    if wanted.place and best.held is not Held.EXTERNAL:
+        doubtful = best.held is not Held.OURS or len(named) > 1 or bool(announced) or asked
+        if doubtful or not wanted.present:
+            ours = gitlab.runners_with_key(wanted.place, wanted.key, wanted.description)
+            best = _renamed(wanted, best, ours, entries, gitlab, host.system_id)
     kept_id = best.runner.id if best.runner else 0
     others = tuple(_with_managers(runner, gitlab) for runner in ours if runner.id != kept_id)
     if best.held is Held.UNMARKED and best.runner:
@@ -76,6 +78,8 @@ def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str) -> Seen:
 
 def _judge(wanted: Wanted, entry: Entry, gitlab: GitLabPort, system_id: str) -> _Judgement:
     """What the entry's token is worth."""
+    if entry.from_environment:
+        return _Judgement(Held.EXTERNAL, entry)
     if not entry.token:
         return _Judgement(Held.NOTHING, entry)
     runner = gitlab.runner(entry.id) if wanted.way is Way.API and entry.id else None
@@ -104,7 +108,7 @@ def _given(wanted: Wanted, best: _Judgement, gitlab: GitLabPort, system_id: str)
     After the runner's own process has rotated the token it is the other way round: the file's works, the given one
     does not, and the file's stays.
     """
-    if wanted.way is not Way.READY or not wanted.present or best.held is Held.ELSEWHERE:
+    if wanted.way is not Way.READY or not wanted.present or best.held in (Held.ELSEWHERE, Held.EXTERNAL):
         return None
     if best.entry and best.entry.token == wanted.credential:
         return None
@@ -141,7 +145,7 @@ def _doubles(wanted: Wanted, best: _Judgement, others: tuple[Runner, ...], entri
     for entry in entries:
         same_runner = entry.id in ids or (token != "" and entry.token == token)
         shared = wanted.way is Way.READY  # one ready-made token may stand in several entries on purpose
-        here = entry.url in urls or not entry.token
+        here = (entry.url in urls or not entry.token) and not entry.from_environment
         if entry != best.entry and here and (entry.name == wanted.name or (same_runner and not shared)):
             yield entry
 

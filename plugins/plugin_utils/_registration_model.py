@@ -89,6 +89,14 @@ class Entry:
         """
         return READY_MADE in self.token
 
+    @property
+    def from_environment(self) -> bool:
+        """Whether GitLab Runner (18.10 and newer) takes the token or the url from its environment.
+
+        https://gitlab.com/gitlab-org/gitlab-runner/-/blob/v19.3.0/common/config.go (os.ExpandEnv)
+        """
+        return "$" in self.token or "$" in self.url
+
     @classmethod
     def of(cls, index: int, table: Mapping[str, Any]) -> Entry:
         """Read an entry leniently: a value of the wrong type counts as absent (runner_config refuses such files)."""
@@ -112,7 +120,10 @@ class Manager:
 
 @dataclass(frozen=True)
 class Runner:
-    """A runner in GitLab. `managers` is None while nobody asked for them."""
+    """A runner in GitLab. `managers` is None while nobody asked for them, or where GitLab does not show them.
+
+    note_shown is False where the note is null: the runner has none, or the API token's user may not see it.
+    """
 
     id: int
     runner_type: str
@@ -124,6 +135,7 @@ class Runner:
     version: str = ""
     contacted_at: str = ""
     managers: tuple[Manager, ...] | None = None
+    note_shown: bool = True
 
     @property
     def key(self) -> str | None:

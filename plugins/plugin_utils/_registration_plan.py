@@ -10,10 +10,12 @@ What the file holds (Held) x what GitLab holds under our key (nothing, or some r
     REFUSED          create                               reset the token of the one in contact last, delete the others
     FOREIGN          create                               as NOTHING
     ELSEWHERE        refuse, or with `takeover` as NOTHING
+    EXTERNAL         refuse
 
 Whatever is kept or adopted gets the wanted attributes, and the file exactly one entry. A runner that another machine
-runs right now is neither adopted nor deleted, unless the play says `takeover`. Without an API token GitLab shows no
-runner but the one whose token we hold: the right column is out of sight, and a ready-made token is never replaced.
+runs, or that only other machines ever ran, is neither adopted nor deleted, unless the play says `takeover`. Without an
+API token GitLab shows no runner but the one whose token we hold: the right column is out of sight, and a ready-made
+token is never replaced.
 
 The order of the actions is part of the decision: wherever the play is killed, the next run sees a state from which
 this table leads to one runner (docs/registration.md goes through the windows).
@@ -51,6 +53,7 @@ class Held(Enum):
     REFUSED = "GitLab refuses the token, or its runner is gone"
     FOREIGN = "its runner carries the key of another host: this file was cloned, or the host renamed"
     ELSEWHERE = "the entry is for another GitLab, which must not see or lose its token"
+    EXTERNAL = "GitLab Runner takes the token or the address from its environment, which nobody sees here"
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,12 @@ class Refusal(Exception):
 
 def plan(wanted: Wanted, seen: Seen) -> list[Action]:
     """What to do, in this order; [] if everything is as wanted. Raises Refusal."""
+    if seen.held is Held.EXTERNAL:
+        raise Refusal(
+            f'The entry "{wanted.name}" takes its token or url from an environment variable of GitLab Runner ($...), '
+            "which this collection cannot see: write the values themselves into config.toml, or give the wanted runner "
+            "another name."
+        )
     if not wanted.present:
         return _remove(wanted, seen)
     if seen.held is Held.ELSEWHERE and seen.entry and not wanted.takeover:
@@ -177,7 +186,9 @@ def _keep(wanted: Wanted, seen: Seen) -> list[Action]:
             f'The entry "{wanted.name}" holds a working token of runner {_id(seen)}, which was not registered by this '
             "collection; set adopt_existing_entry: true to take it over, or give the wanted runner another name."
         )
-    _refuse_what_others_run(wanted, seen, (*((seen.runner,) if adopted and seen.runner else ()), *seen.others))
+    if adopted and seen.runner:
+        _refuse_what_others_run(wanted, seen, (seen.runner,))
+    _refuse_what_is_of_others(wanted, seen, seen.others)
     actions: list[Action] = [Delete(runner) for runner in seen.others]
     if seen.runner:
         _refuse_another_place(wanted, seen.runner)
@@ -189,7 +200,7 @@ def _keep(wanted: Wanted, seen: Seen) -> list[Action]:
 
 
 def _adopt(wanted: Wanted, seen: Seen) -> list[Action]:
-    _refuse_what_others_run(wanted, seen, seen.others)
+    _refuse_what_is_of_others(wanted, seen, seen.others)
     kept = last_in_contact(seen.others)
     _refuse_another_place(wanted, kept)
     changes = drift(wanted, kept)
@@ -218,7 +229,7 @@ def _remove(wanted: Wanted, seen: Seen) -> list[Action]:
     actions: list[Action] = []
     if wanted.way is Way.API:
         ours = [*([seen.runner] if seen.held is Held.OURS and seen.runner else []), *seen.others]
-        _refuse_what_others_run(wanted, seen, seen.others)
+        _refuse_what_is_of_others(wanted, seen, seen.others)
         actions += [Delete(runner) for runner in ours]
     elif seen.held is Held.OURS and seen.entry:
         # a ready-made token may be shared by many machines: only our share in the runner goes
@@ -251,19 +262,40 @@ def _entry_is_off(wanted: Wanted, seen: Seen) -> bool:
     return entry is not None and (entry.name, entry.url, entry.id) != (wanted.name, wanted.url, _id(seen))
 
 
+def other_managers(runner: Runner, system_id: str) -> list[Manager]:
+    """The machines besides `system_id` that run the runner or once did, as far as GitLab still knows."""
+    managers = runner.managers or ()
+    return [manager for manager in managers if manager.system_id not in (system_id, NAMELESS)]
+
+
 def _refuse_what_others_run(wanted: Wanted, seen: Seen, runners: tuple[Runner, ...]) -> None:
     """Two machines claim one name: a clone, a host named twice, or an old card that still runs somewhere."""
     if wanted.takeover:
         return
     for runner in runners:
-        for manager in runner.managers or ():
-            if manager.online and manager.system_id not in (seen.system_id, NAMELESS):
+        for manager in other_managers(runner, seen.system_id):
+            if manager.online:
                 raise Refusal(
-                    f"Runner {runner.id} ({wanted.key}) is run by another machine, system id {manager.system_id}"
-                    f"{_address(manager)}, last heard of at {manager.contacted_at}; this host is {seen.system_id}. If "
-                    "that machine is gone or is this one under an older id, set takeover: true; otherwise two hosts "
-                    "are using one name."
+                    f"Runner {runner.id} ({wanted.key}) is run by another machine, {_machine(manager)}; this host is "
+                    f"{seen.system_id}. If that machine is gone or is this one under an older id, set takeover: true; "
+                    "otherwise two hosts are using one name."
                 )
+
+
+def _refuse_what_is_of_others(wanted: Wanted, seen: Seen, runners: tuple[Runner, ...]) -> None:
+    """Nor is a runner ours because its machine is silent: another team's inventory may use the same names."""
+    _refuse_what_others_run(wanted, seen, runners)
+    if wanted.takeover:
+        return
+    for runner in runners:
+        others = other_managers(runner, seen.system_id)
+        if others and all(manager.system_id != seen.system_id for manager in runner.managers or ()):
+            last = max(others, key=lambda manager: manager.contacted_at)
+            raise Refusal(
+                f"Runner {runner.id} ({wanted.key}) was run by another machine, {_machine(last)}; this host is "
+                f"{seen.system_id}. If this host takes that machine's place, set takeover: true; if another inventory "
+                "uses the same names, give one of the two a fleet of its own."
+            )
 
 
 def _refuse_another_place(wanted: Wanted, runner: Runner) -> None:
@@ -280,5 +312,6 @@ def _refuse_another_place(wanted: Wanted, runner: Runner) -> None:
         )
 
 
-def _address(manager: Manager) -> str:
-    return f" at {manager.ip_address}" if manager.ip_address else ""
+def _machine(manager: Manager) -> str:
+    address = f" at {manager.ip_address}" if manager.ip_address else ""
+    return f"system id {manager.system_id}{address}, last heard of at {manager.contacted_at or 'an unknown time'}"

@@ -30,7 +30,7 @@ class GitLabPort(Protocol):
     """GitLab's runner API. Every method raises GitLabError for whatever is not a clear answer."""
 
     def clock(self) -> datetime:
-        """The server's time of its last answer, this machine's time if there was none."""
+        """The server's time, reckoned from its last answer; this machine's time if there was none."""
 
     def runner(self, runner_id: int) -> Runner | None:
         """The runner, None if GitLab says that there is none."""
@@ -38,11 +38,14 @@ class GitLabPort(Protocol):
     def verify(self, token: str, system_id: str) -> Credential | None:
         """Say that `system_id` lives; whose token it is, None if GitLab refuses it. A heartbeat of that machine."""
 
-    def runners_with_key(self, place: Place, key: str) -> tuple[Runner, ...]:
-        """All runners of the place whose maintenance note carries the key, by id."""
+    def runners_with_key(self, place: Place, key: str, description: str) -> tuple[Runner, ...]:
+        """All runners of the place whose maintenance note carries the key, by id.
 
-    def managers(self, runner_id: int) -> tuple[Manager, ...]:
-        """The machines that run it."""
+        Raises NoteNotVisible where one of that description may be it, and UnsupportedVersion.
+        """
+
+    def managers(self, runner_id: int) -> tuple[Manager, ...] | None:
+        """The machines that run it; None if this version of GitLab does not say (before 17.5 or so)."""
 
     def create(self, place: Place, attributes: Mapping[str, Any]) -> Credential:
         """Create a runner. Raises OutcomeUnknown if GitLab may have created one nevertheless."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plays of the unit tests' world, on the lab's Pis: each Pi has a GitLab of its own, on this machine."""
+"""Plays of the unit tests' world, on the lab's Pis. Each Pi has a GitLab of its own, of another version, here."""
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "registration"))
 
 from registration_kill import kill_all
 from registration_play import PLAYBOOKS, Play
-from registration_world import World
+from registration_world import VERSIONS, World
 from simulated_pi import SimulatedPi
 
 
@@ -25,15 +26,20 @@ def plays(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[S
     """The Pis of the lab, and plays for each."""
     folder = tmp_path_factory.mktemp("pis")  # short: the path of an ssh socket has room for a hundred letters
     pis = [SimulatedPi(lab, name) for name in lab.addresses]
+    versions = random.sample(VERSIONS, len(pis))
+    print("Kills with GitLab", ", ".join(versions))
     with ExitStack() as stack:
-        yield {pi: stack.enter_context(play_on(pi, folder / pi.name)) for pi in pis}
+        yield {
+            pi: stack.enter_context(play_on(pi, folder / pi.name, version))
+            for pi, version in zip(pis, versions, strict=True)
+        }
 
 
 @contextmanager
-def play_on(pi: SimulatedPi, directory: Path) -> Iterator[Play]:
+def play_on(pi: SimulatedPi, directory: Path, version: str) -> Iterator[Play]:
     directory.mkdir()
     with fake_gitlab.serving(fake_gitlab.FakeGitLab()) as server:
-        play = Play(PLAYBOOKS.split(":")[0], directory, World(server.gitlab, server.url), pi)
+        play = Play(PLAYBOOKS.split(":")[0], directory, World(server.gitlab, server.url, version=version), pi)
         try:
             yield play
         finally:

@@ -8,4 +8,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "registration"))
 
-from registration_fixtures import pi, server, world  # noqa: F401 - fixtures
+from registration_fixtures import aged_world, pi, server, world  # noqa: F401 - fixtures

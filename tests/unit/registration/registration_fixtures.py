@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import fake_gitlab
 import pytest
 from fake_gitlab.server import Server
-from registration_world import Pi, World
+from registration_world import VERSIONS, Pi, World
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,12 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def world(server: Server) -> World:
     return World(server.gitlab, server.url)
+
+
+@pytest.fixture(params=VERSIONS)
+def aged_world(server: Server, request: pytest.FixtureRequest) -> World:
+    """A world for each version of GitLab."""
+    return World(server.gitlab, server.url, version=request.param)
 
 
 @pytest.fixture

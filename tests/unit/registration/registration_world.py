@@ -9,6 +9,7 @@ or after the n-th event: a kill, another operator's whole run, or whatever a tes
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted im
 from fake_gitlab import FakeGitLab, Role
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.runners import Runner
+from fake_gitlab.settings import Settings
 
 PROJECT, GROUP = 42, 7
 PLACES: dict[str, dict[str, Any]] = {
@@ -38,6 +40,12 @@ LISTS = {
 }
 CREATIONS = ("/user/runners", "/runners")
 SCOPES = ("create_runner", "manage_runner", "read_api")
+NEWEST = os.environ.get("PIFLEET_GITLAB_VERSION") or Settings().version
+"""The GitLab of all tests that do not go through VERSIONS."""
+VERSIONS = ("16.11.0", "17.11.0", "18.11.0", "19.1.0", Settings().version)
+"""The oldest GitLab that is supported, those where its answers change, and the newest."""
+SHOWS_MANAGERS = VERSIONS[1:]
+"""Those that say which machines run a runner."""
 
 
 class Killed(BaseException):
@@ -191,15 +199,18 @@ class World:
     url: str
     kind: str = "project_type"
     token: str = ""
+    version: str = NEWEST
     late: list[Callable[[], Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gitlab.reset()
         self.gitlab.settings.allow_registration_tokens = True
+        self.gitlab.settings.version = self.version
         alice = self.gitlab.add_user("alice", admin=self.kind == "instance_type")
         self.group = self.gitlab.add_group("fleet", group_id=GROUP, members={alice: Role.OWNER})
         self.project = self.gitlab.add_project("fleet/pis", group=self.group, project_id=PROJECT)
-        self.token = self.gitlab.add_token(alice, SCOPES)
+        # before 17.1 no token of less scope may change a runner
+        self.token = self.gitlab.add_token(alice, ["api"] if self.version == VERSIONS[0] else SCOPES)
 
     @property
     def owner(self) -> Group | Project | None:
@@ -240,7 +251,7 @@ class World:
         wanted = wanted_runner(options, pi.name)
         late_ones = self.late if late else None
         transport = WatchedTransport(self.url, options.get("api_token"), run, late_ones, breakdown)
-        gitlab = GitLab(transport, sleep=lambda _seconds: None)
+        gitlab = GitLab(transport, sleep=lambda _seconds: None, monotonic=lambda: self.gitlab.clock.now().timestamp())
         return register(wanted, MemoryFile(pi, run, full), gitlab, run=secrets.token_hex(4), check=check)
 
     def arrive(self) -> None:

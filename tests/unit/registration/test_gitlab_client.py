@@ -3,20 +3,32 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
+import threading
 from collections.abc import Callable
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import fake_gitlab
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, OutcomeUnknown, Postponed
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+    GitLabError,
+    NoteNotVisible,
+    OutcomeUnknown,
+    Postponed,
+    Vanished,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect, connection_warnings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Place
 from fake_gitlab import FakeGitLab, Fault, Role
 from fake_gitlab.exchange import Reply
 from fake_gitlab.server import Server
-from registration_world import PROJECT, World
+from registration_world import PLACES, PROJECT, VERSIONS, World
 
 PROJECT_PLACE = Place("project_type", PROJECT)
 SYSTEM = "s_000000000001"
@@ -33,25 +45,52 @@ def gitlab(world: World, pauses: list[float]) -> GitLab:
 
 
 def client(url: str, token: str | None, pauses: list[float], verify: bool | str = True, timeout: float = 5) -> GitLab:
-    return GitLab(Transport(url, token, verify=verify, timeout=timeout), sleep=pauses.append)
+    return GitLab(Transport(url, token, verify=verify, timeout=timeout), sleep=pauses.append, jitter=lambda: 0.0)
+
+
+def search(gitlab: GitLab, place: Place = PROJECT_PLACE) -> list[int]:
+    return [found.id for found in gitlab.runners_with_key(place, "k", "ours")]
 
 
 def runner(world: World, **attributes: object) -> fake_gitlab.runners.Runner:
     return world.gitlab.create_runner("project_type", owner=world.project, **attributes)
 
 
-def test_only_gitlabs_own_404_means_gone(world: World, gitlab: GitLab) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_runner_that_is_gone_is_gone_in_the_words_of_every_version(world: World, version: str) -> None:
+    world.gitlab.settings.version = version
+    gitlab = client(world.url, world.gitlab.add_token(world.gitlab.users[1], ["api"]), [])
     assert gitlab.runner(1) is None
+    gitlab.delete(1)
+    for act in (gitlab.reset_token, lambda number: gitlab.update(number, {"paused": True})):
+        with pytest.raises(Vanished):
+            act(1)
+
+
+def test_only_gitlabs_own_404_means_gone(world: World, gitlab: GitLab) -> None:
     runner(world)
     for lie in (
         "not_found_page",
         Reply(404, {"message": "no Route matched with those values"}),
         Reply(404, {"error": "404 Not Found"}),
+        Reply(404, {"message": "404 Not Found"}),
+        Reply(404, {"message": "404 Project Not Found"}),
     ):
         world.gitlab.faults.add(Fault(reply=lie))
         with pytest.raises(GitLabError):
             gitlab.runner(1)
     assert gitlab.runner(1) is not None
+
+
+def test_managers_that_this_version_does_not_show_are_unknown(world: World, pauses: list[float]) -> None:
+    runner(world)
+    world.gitlab.settings.version = VERSIONS[0]
+    gitlab = client(world.url, world.gitlab.add_token(world.gitlab.users[1], ["api"]), pauses)
+    assert gitlab.managers(1) is None
+    world.gitlab.settings.version = VERSIONS[1]
+    assert gitlab.managers(1) == ()
+    with pytest.raises(Vanished):
+        gitlab.managers(2)
 
 
 def test_only_gitlabs_own_403_refuses_a_token(world: World, gitlab: GitLab) -> None:
@@ -106,7 +145,11 @@ def test_sentences(world: World, gitlab: GitLab, reply: Reply | str, words: str)
         (["create_runner", "read_api"], lambda gitlab: gitlab.update(1, {"paused": True}), "manage_runner"),
         (["create_runner", "read_api"], lambda gitlab: gitlab.delete(1), "manage_runner"),
         (["create_runner"], lambda gitlab: gitlab.runner(1), "manage_runner"),
-        (["create_runner", "manage_runner"], lambda gitlab: gitlab.runners_with_key(PROJECT_PLACE, "k"), "read_api"),
+        (
+            ["create_runner", "manage_runner"],
+            search,
+            "read_api",
+        ),
     ],
 )
 def test_the_missing_scope_is_named(
@@ -121,6 +164,7 @@ def test_the_missing_scope_is_named(
 
 
 def test_least_privilege_is_enough(world: World, pauses: list[float]) -> None:
+    world.gitlab.settings.version = VERSIONS[-1]
     alice = next(iter(world.gitlab.users.values()))
     gitlab = client(world.url, world.gitlab.add_token(alice, ["create_runner", "manage_runner"]), pauses)
     made = gitlab.create(PROJECT_PLACE, {"description": "x"})
@@ -140,9 +184,54 @@ def test_every_kind_of_runner_is_found_in_its_place(world: World, pauses: list[f
     owner = {"instance_type": None, "group_type": group, "project_type": project}[kind]
     place = Place(kind, owner.id if owner else None)
     made = gitlab.create(place, {"maintenance_note": "x\npifleet.ci: k"})
-    (found,) = gitlab.runners_with_key(place, "k")
+    (found,) = gitlab.runners_with_key(place, "k", "x")
     assert (found.id, found.runner_type) == (made.id, kind)
     assert found.owners == (frozenset({owner.id}) if owner else frozenset())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("description", "found"), [("ours", None), ("theirs", [])])
+@pytest.mark.parametrize("graphql", [True, False])
+def test_a_note_that_may_not_be_seen_is_not_taken_for_none(
+    world: World, pauses: list[float], version: str, description: str, found: list[int] | None, graphql: bool
+) -> None:
+    """An auditor sees every runner, and no note."""
+    world.gitlab.settings.version = version
+    runner(world, description=description, maintenance_note="pifleet.ci: k")
+    world.gitlab.settings.graphql = graphql
+    auditor = world.gitlab.add_user("auditor", auditor=True)
+    gitlab = client(world.url, world.gitlab.add_token(auditor, ["api"]), pauses)
+    if version in VERSIONS[:2]:  # where every reader sees the notes
+        assert search(gitlab) == [1]
+    elif found is None:
+        with pytest.raises(NoteNotVisible, match=r'Runner 1 of project 42 at .* is called "ours" as well'):
+            search(gitlab)
+    else:
+        assert search(gitlab) == found
+
+
+def test_a_runner_of_that_description_without_a_note_is_somebody_elses(world: World, gitlab: GitLab) -> None:
+    """GraphQL says that we may update it, and so would see a note. REST does not."""
+    runner(world, description="ours")
+    runner(world, description="theirs", maintenance_note="pifleet.ci: k")
+    assert search(gitlab) == [2]
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("graphql", [True, False])
+def test_a_search_finds_what_is_in_the_place(
+    server: Server, pauses: list[float], kind: str, version: str, graphql: bool
+) -> None:
+    world = World(server.gitlab, server.url, kind, version=version)
+    world.gitlab.settings.graphql = graphql
+    note = "on the shelf\npifleet.ci: k"
+    for _ in range(2):
+        world.by_hand(description="any", maintenance_note=note)
+    elsewhere = world.gitlab.add_project("elsewhere")
+    world.gitlab.create_runner("project_type", owner=elsewhere, maintenance_note=note)
+    place = Place(kind, world.owner.id if world.owner else None)
+    assert search(client(world.url, world.token, pauses), place) == [1, 2]
 
 
 @pytest.mark.parametrize("reply", [None, "server_error", "bad_gateway", "unavailable", "too_many_requests"])
@@ -155,6 +244,41 @@ def test_reading_is_repeated_a_few_times(world: World, gitlab: GitLab, pauses: l
     with pytest.raises(GitLabError):
         gitlab.runner(1)
     assert len(world.gitlab.journal) == 3 + 3
+
+
+def test_pauses_are_spread(world: World) -> None:
+    """Forks that were refused together do not come back together."""
+    pauses: list[float] = []
+    chances = iter([0.0, 1.0])
+    gitlab = GitLab(
+        Transport(world.url, world.token, verify=True, timeout=5), sleep=pauses.append, jitter=lambda: next(chances)
+    )
+    runner(world)
+    world.gitlab.faults.add(Fault(reply="unavailable", times=2))
+    gitlab.runner(1)
+    assert pauses == [1.0, 2.5]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_obeyed(world: World, gitlab: GitLab, pauses: list[float], status: int, form: str) -> None:
+    runner(world)
+    world.gitlab.clock.stop()
+    until = format_datetime(world.gitlab.clock.now() + timedelta(seconds=40), usegmt=True)
+    words = {"seconds": "40", "date": until}[form]
+    world.gitlab.faults.add(Fault(reply=Reply(status, {"message": "later"}, {"Retry-After": words})))
+    assert gitlab.runner(1) is not None
+    assert pauses == [pytest.approx(40, abs=1)]
+
+
+def test_a_lock_is_waited_for(world: World, gitlab: GitLab, pauses: list[float]) -> None:
+    runner(world)
+    world.gitlab.faults.add(Fault(reply="resource_lock", times=2))
+    assert gitlab.update(1, {"paused": True}).attributes["paused"] is True
+    assert pauses == [1.0, 2.0]
+    world.gitlab.faults.add(Fault(reply="resource_lock"))
+    with pytest.raises(Postponed, match=r"\(409\)"):
+        gitlab.create(PROJECT_PLACE, {})
 
 
 def test_retry_after_is_obeyed_within_reason(world: World, gitlab: GitLab, pauses: list[float]) -> None:
@@ -225,6 +349,58 @@ def test_a_private_authority(tmp_path: Path, pauses: list[float], monkeypatch: p
         with pytest.raises(GitLabError):
             client(good.url.replace("https", "http"), token, pauses).runner(1)
     assert len(fake.journal) == 2
+
+
+def test_a_reply_that_breaks_off_inside_tls_may_have_been_carried_out(tmp_path: Path, pauses: list[float]) -> None:
+    """Only a handshake that failed proves that nothing was sent."""
+    authority = fake_gitlab.tls.make(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(65536)
+            # what follows on the wire is no TLS record
+            os.write(tls.fileno(), b"HTTP/1.1 201 Created\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(OutcomeUnknown):
+            client(url, "glpat-x", pauses, verify=authority.ca).create(PROJECT_PLACE, {})
+        thread.join(5)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("", "in PEM form"), ("not a certificate", "in PEM form"), (None, "is not a")]
+)
+def test_an_authority_that_is_none(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    options = {"url": "https://gitlab.example.com", "api_token": "x", "validate_certs": True, "timeout": 5.0}
+    with pytest.raises(GitLabError, match=words) as caught:
+        connect({**options, "ca_path": str(path)})
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "validate", "words"),
+    [
+        ("http://gitlab.example.com", True, ["is not encrypted"]),
+        ("https://gitlab.example.com", False, ["is not checked"]),
+        ("https://gitlab.example.com", True, []),
+    ],
+)
+def test_what_is_dangerous_is_said(url: str, validate: bool, words: list[str]) -> None:
+    said = connection_warnings({"url": url, "validate_certs": validate})
+    assert len(said) == len(words)
+    for sentence, word in zip(said, words, strict=True):
+        assert word in sentence
+        assert url in sentence
 
 
 def test_no_token_is_ever_in_a_sentence(world: World, gitlab: GitLab) -> None:

@@ -3,8 +3,9 @@
 
 A history is what happens to two Pis in a while: runs that are killed at any request or file operation, that meet
 outages of every kind, or into which another operator's run falls; cards and boards that die; people at the web page;
-clones; GitLab being late; tokens that expire. Its runners are the instance's, a group's or a project's. One half of the
-histories knows the API token only, in the other each run takes one of the three ways in.
+clones; GitLab being late; tokens that expire. GitLab is of one of the supported versions, the runners are those of the
+instance, a group or a project. One half of the histories knows the API token only, in the other each run takes one of
+the three ways in.
 
 PIFLEET_HISTORIES says how many (2000) in all SHARDS, which pytest-xdist runs side by side.
 """
@@ -29,7 +30,7 @@ from fake_gitlab.faults import REPLIES
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from registration_world import LISTS, PLACES, Breakdown, Killed, Pi, Run, World
+from registration_world import LISTS, PLACES, VERSIONS, Breakdown, Killed, Pi, Run, World
 
 HISTORIES = int(os.environ.get("PIFLEET_HISTORIES", "2000"))
 SHARDS = 8
@@ -47,7 +48,7 @@ TAGS = st.sampled_from([["arm64", "rpi"], ["rpi"], ["rpi", "docker-build"]])
 FAULT = st.builds(
     Fault,
     method=st.sampled_from(["*", "GET", "POST", "PUT", "DELETE"]),
-    path=st.sampled_from(["*", "*", "/user/runners", "/runners/*", "/runners/verify", "/projects/*"]),
+    path=st.sampled_from(["*", "*", "/user/runners", "/runners/*", "/runners/verify", "/projects/*", "/graphql"]),
     reply=st.sampled_from([None, *REPLIES]),
     after=st.booleans(),
     nth=st.integers(1, 6),
@@ -61,16 +62,21 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begin("project_type", mixed=False, lifetime=None)
+        self.begin("project_type", VERSIONS[-1], graphql=True, mixed=False, lifetime=None)
 
     @initialize(
-        kind=st.sampled_from(sorted(PLACES)), mixed=st.booleans(), lifetime=st.sampled_from([None, None, 3 * 3600])
+        kind=st.sampled_from(sorted(PLACES)),
+        version=st.sampled_from(VERSIONS),
+        graphql=st.sampled_from([True, True, False]),
+        mixed=st.booleans(),
+        lifetime=st.sampled_from([None, None, 3 * 3600]),
     )
-    def begin(self, kind: str, mixed: bool, lifetime: float | None) -> None:
+    def begin(self, kind: str, version: str, graphql: bool, mixed: bool, lifetime: float | None) -> None:
         """`lifetime`: seconds after which tokens expire."""
         server = self.servers["http"]
-        self.world = World(server.gitlab, server.url, kind)
+        self.world = World(server.gitlab, server.url, kind, version=version)
         self.world.gitlab.settings.token_lifetime = lifetime
+        self.world.gitlab.settings.graphql = graphql
         self.mixed = mixed
         self.pis = [Pi("pi-01", "s_000000000001"), Pi("pi-02", "s_000000000002")]
         self.boards = 2
@@ -146,6 +152,16 @@ class History(RuleBasedStateMachine):
         strikes = {moment: second, **({killed: _kill} if killed and killed != moment else {})}
         # operators who declare different ways in undo each other's work; the next run has to cope
         self.disturbed(pi, name, ways[0], Run(strikes), late=late, meddled=self.mixed and ways[0] is not ways[1])
+
+    @rule(pi=PI, name=NAME, ways=st.tuples(WAY, WAY), moment=MOMENT)
+    def run_that_stands_still(self, pi: int, name: str, ways: tuple[Way, Way], moment: tuple[int, str]) -> None:
+        """A laptop sleeps in the middle of a play, longer than an intent counts, and another operator does the work."""
+
+        def sleep() -> None:
+            self.world.gitlab.clock.advance(6 * 60)
+            self.disturbed(pi, name, ways[1], Run())
+
+        self.disturbed(pi, name, ways[0], Run({moment: sleep}), meddled=self.mixed and ways[0] is not ways[1])
 
     @rule(pi=PI, name=NAME, way=WAY, moment=MOMENT, what=st.sampled_from(["delete", "reset", "edit", "reflash"]))
     def run_while_people_meddle(self, pi: int, name: str, way: Way, moment: tuple[int, str], what: str) -> None:
@@ -284,7 +300,8 @@ class History(RuleBasedStateMachine):
         if way is not Way.API:
             self.unseen |= set(self.world.with_key(self.key(pi, name)))
         if outcome and not meddled:
-            listed = any(entry.path == LISTS[self.world.kind] for entry in list(gitlab.journal)[requests:])
+            lists = (LISTS[self.world.kind], "/graphql")
+            listed = any(entry.path in lists for entry in list(gitlab.journal)[requests:])
             self.succeeded(pi, name, way, outcome, listed, absent, tags)
         self.nothing_foreign_changed()
 

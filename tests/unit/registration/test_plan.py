@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
     Credential,
     Entry,
@@ -40,8 +41,10 @@ KEY, URL = "default/pi-01/docker", "https://gitlab.example.com"
 Case = tuple[Wanted, Seen]
 
 
-def runner(number: int, *, note: str = with_key("", KEY), on: str = HERE, contact: str = "") -> Runner:
-    managers = (Manager(on, True, "192.0.2.7", "2026-01-01T12:00:00Z"),)
+def runner(
+    number: int, *, note: str = with_key("", KEY), on: str = HERE, online: bool = True, contact: str = ""
+) -> Runner:
+    managers = (Manager(on, online, "192.0.2.7", "2026-01-01T12:00:00Z"),)
     return Runner(
         number, "project_type", frozenset({42}), "pi-01 docker", note, {}, contacted_at=contact, managers=managers
     )
@@ -65,7 +68,14 @@ def cases() -> Iterator[Case]:
             takeover=takeover,
             adopt_existing_entry=adopting,
         )
-        others = [(), (runner(2),), (runner(2), runner(3, contact="2026-01-01T12:00:00Z")), (runner(4, on=THERE),)]
+        others = [
+            (),
+            (runner(2),),
+            (runner(2), runner(3, contact="2026-01-01T12:00:00Z")),
+            (runner(4, on=THERE),),
+            (runner(4, on=THERE, online=False),),
+            (replace(runner(5), managers=None),),
+        ]
         tokens = ["glrt-1"] if way is Way.API else ["glrt-1", "glrtr-1"]
         for held, found, token, doubled, seeded, announced, overdue in itertools.product(
             Held, others if way is Way.API else [()], tokens, *[[True, False]] * 4
@@ -105,7 +115,7 @@ def kinds(actions: list[Action]) -> list[type]:
 
 
 def test_there_is_a_plan_or_a_sentence_for_everything() -> None:
-    assert sum(1 for _ in cases()) == 8 * 16 * (6 * 4 + 4 * 2 + 4 * 2)
+    assert sum(1 for _ in cases()) == 8 * 16 * (7 * 6 + 5 * 2 + 5 * 2)
     sentences = []
     for wanted, seen in cases():
         try:
@@ -113,6 +123,18 @@ def test_there_is_a_plan_or_a_sentence_for_everything() -> None:
         except Refusal as refusal:
             sentences.append(str(refusal))
     assert all(sentence.endswith(".") and "\n" not in sentence for sentence in sentences)
+
+
+def test_what_the_environment_holds_is_never_touched() -> None:
+    for wanted, seen in cases():
+        if seen.held is Held.EXTERNAL:
+            with pytest.raises(Refusal, match="environment variable of GitLab Runner"):
+                plan(wanted, seen)
+
+
+def test_where_managers_are_not_shown_none_is_in_the_way() -> None:
+    unknown = [actions for _wanted, seen, actions in plans(present=True) if [each.id for each in seen.others] == [5]]
+    assert {kind for actions in unknown for kind in kinds(actions)} >= {Delete, ResetToken}
 
 
 def test_exactly_one_runner_is_left() -> None:

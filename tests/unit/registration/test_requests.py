@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from registration_world import PROJECT, Pi, Run, World
+from fake_gitlab import Fault
+from fake_gitlab.server import Server
+from registration_world import PLACES, PROJECT, Pi, Run, World
 
 VERIFY, CREATE = "POST /runners/verify", "POST /user/runners"
 LIST = f"GET /projects/{PROJECT}/runners"
@@ -38,7 +40,8 @@ def test_the_get_comes_before_the_heartbeat_so_that_it_shows_the_process(world: 
 def test_a_creation_looks_announces_itself_asks_and_writes(world: World, pi: Pi) -> None:
     run = Run()
     world.register(pi, run=run)
-    assert run.events == ["read", f"get /projects/{PROJECT}/runners", "write", "post /user/runners", "write"]
+    looks = [f"get /projects/{PROJECT}", "post /api/graphql"]
+    assert run.events == ["read", *looks, "write", "post /user/runners", "write"]
 
 
 @pytest.fixture
@@ -49,34 +52,73 @@ def crowd(world: World) -> World:
     return world
 
 
+GRAPHQL = "POST /graphql"
+WHERE = f"GET /projects/{PROJECT}"
+
+
 def test_lost_token_among_350_others(crowd: World, pi: Pi) -> None:
-    """4 pages, 351 details because lists show no notes, 1 look at the managers, 1 reset: 357 requests."""
+    """GraphQL shows the notes of 100 runners a page."""
     crowd.register(pi)
     pi.reflash()
     crowd.gitlab.journal.clear()
     crowd.register(pi)
+    assert crowd.requests() == [WHERE, *[GRAPHQL] * 4, "GET /runners/351", "GET /runners/351/managers", RESET]
+
+
+def test_creation_among_350_others(crowd: World, pi: Pi) -> None:
+    crowd.register(pi)
+    assert crowd.requests() == [WHERE, *[GRAPHQL] * 4, CREATE]
+
+
+@pytest.mark.parametrize("reason", ["no GraphQL", "too complex"])
+def test_without_graphql_each_runner_is_read(crowd: World, pi: Pi, reason: str) -> None:
+    """The version, 4 pages, 351 details because lists show no notes, 1 look at the managers, 1 reset."""
+    crowd.register(pi)
+    pi.reflash()
+    if reason == "no GraphQL":
+        crowd.gitlab.settings.graphql = False
+    else:
+        crowd.gitlab.faults.add(Fault(path="/graphql", reply="graphql_complexity", times=None))
+    crowd.gitlab.journal.clear()
+    crowd.register(pi)
     requests = crowd.requests()
+    assert requests[:3] == [WHERE, GRAPHQL, "GET /version"]
     assert requests.count(LIST) == 4
     assert requests.count("GET /runners/351/managers") == requests.count(RESET) == 1
-    assert len(requests) == 4 + 351 + 1 + 1
+    assert len(requests) == 3 + 4 + 351 + 1 + 1
 
 
-def test_creation_among_350_others_reads_their_notes_once(crowd: World, pi: Pi) -> None:
-    """4 pages, 350 details, 1 creation: 355 requests."""
-    crowd.register(pi)
-    assert crowd.requests().count(CREATE) == 1
-    assert len(crowd.requests()) == 4 + 350 + 1
+PER_RUNNER = 12
 
 
-def test_a_list_that_shifts_while_it_is_read_is_read_again(crowd: World, pi: Pi) -> None:
+@pytest.mark.parametrize("kind", sorted(PLACES))
+def test_the_first_run_of_a_fleet_is_linear(server: Server, kind: str) -> None:
+    """60 Pis with two runners each, all in one place: the mean per runner, and the same for twice as many."""
+    world = World(server.gitlab, server.url, kind)
+    means = []
+    for pis in (30, 60):
+        world.gitlab.journal.clear()
+        fresh = [Pi(f"pi-{pis}-{number}", f"s_{pis:04}{number:08}") for number in range(pis)]
+        for pi in fresh:
+            for name in ("docker", "docker-socket"):
+                world.register(pi, name=name)
+        means.append(len(world.gitlab.journal) / (2 * pis))
+    assert means[1] <= PER_RUNNER
+    assert means[1] <= means[0] + 1
+    assert len(world.gitlab.runners) == 180
+
+
+@pytest.mark.parametrize("listing", ["/graphql", f"/projects/{PROJECT}/runners"])
+def test_a_list_that_shifts_while_it_is_read_hides_nothing(crowd: World, pi: Pi, listing: str) -> None:
     """Somebody deletes runners of the first page: what was on the second page would slip through between the two."""
     crowd.register(pi)
     pi.reflash()
+    crowd.gitlab.settings.graphql = listing == "/graphql"
     pages = 0
 
     def delete_one(entry: object) -> None:
         nonlocal pages
-        pages += str(entry).count("/projects/")
+        pages += listing in str(entry)
         if pages == 2:
             pages = 100
             for number in range(1, 101):

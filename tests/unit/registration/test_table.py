@@ -3,7 +3,7 @@
 
 test_table_of_ways.py goes through the rows for all three ways in. Each case runs three times from the same start: in
 check mode, for real, and for real again. Check mode must foretell exactly what the run does and touch nothing; the
-second run must do nothing.
+second run must do nothing. All of that with every version of GitLab that answers in another way.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, UnsupportedVersion
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
 from fake_gitlab import Fault
+from fake_gitlab.server import Server
 from registration_thrice import portrait, thrice
-from registration_world import Pi, World
+from registration_world import SHOWS_MANAGERS, VERSIONS, Pi, World
 
 KEY = "default/pi-01/docker"
 OTHER = "s_0000000000ff"
@@ -83,6 +84,17 @@ def new_card_long_after(world: World, pi: Pi) -> None:
     make(world)
     world.heartbeat(1, OTHER)
     world.gitlab.clock.advance(3 * 3600)
+
+
+def never_in_contact(world: World, pi: Pi) -> None:
+    make(world)
+
+
+def older_system_id(world: World, pi: Pi) -> None:
+    make(world)
+    world.heartbeat(1, OTHER)
+    world.gitlab.clock.advance(3 * 3600)
+    world.heartbeat(1, pi.system_id)
 
 
 def another_machine_runs_it(world: World, pi: Pi) -> None:
@@ -175,6 +187,15 @@ def gitlab_moved(world: World, pi: Pi) -> None:
     hold(world, pi, make(world), url="https://old.example.com")
 
 
+def token_from_environment(world: World, pi: Pi) -> None:
+    make(world)
+    pi.content, pi.seeded = entry(world, 1, "${RUNNER_TOKEN}"), True
+
+
+def url_from_environment(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world), url="$GITLAB_URL")
+
+
 def nothing(world: World, pi: Pi) -> None:
     return
 
@@ -204,7 +225,9 @@ CASES = [
     Case("runner deleted", deleted, CREATED, [2]),
     Case("new card, this machine's runner", new_card, ADOPTED, [1]),
     Case("new card, its process had rotated the token", rotated_by_the_process_before_the_card_died, ADOPTED, [1]),
-    Case("new card, other machine long silent", new_card_long_after, ADOPTED, [1]),
+    Case("new card, in the place of a silent machine", new_card_long_after, ADOPTED, [1], {"takeover": True}),
+    Case("new card, the runner was never in contact", never_in_contact, ADOPTED, [1]),
+    Case("new card, beside an older system id of ours", older_system_id, ADOPTED, [1]),
     Case("new card, takeover of another machine's", another_machine_runs_it, ADOPTED, [1], {"takeover": True}),
     Case("nothing anywhere", nothing, CREATED, [1]),
     Case("no token, duplicates", duplicates_and_no_token, ["removed_duplicate"] * 2 + ADOPTED, [2]),
@@ -228,7 +251,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_by_api_token(world: World, pi: Pi, case: Case) -> None:
+def test_by_api_token(aged_world: World, pi: Pi, case: Case) -> None:
+    world = aged_world
     case.arrange(world, pi)
     foreign = portraits(world)
     foretold, done, again = thrice(world, pi, **case.options)
@@ -254,16 +278,29 @@ def portraits(world: World) -> dict[int, tuple[Any, ...]]:
     return {runner.id: portrait(runner) for runner in runners if runner.maintenance_note in foreign}
 
 
+ABSENT = {"state": "absent"}
+
+
 @pytest.mark.parametrize(
     ("arrange", "options", "words"),
     [
-        pytest.param(another_machine_runs_it, {}, f"another machine, system id {OTHER} at 192.0.2.7", id="claimed"),
+        pytest.param(another_machine_runs_it, {}, f"is run by another machine, system id {OTHER} at", id="claimed"),
+        pytest.param(another_machine_runs_it, ABSENT, f"another machine, system id {OTHER} at", id="claimed, removal"),
+        pytest.param(new_card_long_after, {}, f"was run by another machine, system id {OTHER} at", id="silent"),
+        pytest.param(new_card_long_after, ABSENT, "set takeover: true", id="silent, removal"),
+        pytest.param(token_from_environment, {}, "environment variable of GitLab Runner", id="token elsewhere"),
+        pytest.param(
+            token_from_environment, {**ABSENT, "takeover": True}, "environment", id="token elsewhere, removal"
+        ),
+        pytest.param(url_from_environment, {}, "environment variable of GitLab Runner", id="url elsewhere"),
         pytest.param(another_gitlab, {}, "is for https://old.example.com", id="entry of another GitLab"),
         pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
         pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
     ],
 )
-def test_refused(world: World, pi: Pi, arrange: Arrange, options: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize("version", SHOWS_MANAGERS)
+def test_refused(server: Server, pi: Pi, version: str, arrange: Arrange, options: dict[str, Any], words: str) -> None:
+    world = World(server.gitlab, server.url, version=version)
     arrange(world, pi)
     before = pi.content
     for check in (True, False):
@@ -271,6 +308,35 @@ def test_refused(world: World, pi: Pi, arrange: Arrange, options: dict[str, Any]
             world.register(pi, check=check, **options)
     assert world.gitlab.journal.writes() == []
     assert pi.content == before
+
+
+def test_a_gitlab_that_does_not_say_who_runs_a_runner_hinders_no_adoption(server: Server, pi: Pi) -> None:
+    world = World(server.gitlab, server.url, version=VERSIONS[0])
+    another_machine_runs_it(world, pi)
+    assert world.register(pi).actions == ADOPTED
+
+
+@pytest.mark.parametrize(
+    ("version", "arrange"),
+    [
+        *((version, arrange) for version in ("16.0.0", "16.8.9") for arrange in (registered, drifted(paused=True))),
+        *((version, arrange) for version in ("16.0.0", "16.10.9") for arrange in (nothing, new_card, deleted, expired)),
+    ],
+)
+@pytest.mark.parametrize("graphql", [True, False])
+def test_a_gitlab_that_is_too_old_is_refused_before_anything_is_made(
+    server: Server, pi: Pi, version: str, arrange: Arrange, graphql: bool
+) -> None:
+    world = World(server.gitlab, server.url, version=version)
+    world.gitlab.settings.graphql = graphql
+    world.token = world.gitlab.add_token(world.gitlab.users[1], ["api"])
+    arrange(world, pi)
+    before, runners = pi.content, {number: portrait(runner) for number, runner in world.gitlab.runners.items()}
+    with pytest.raises(UnsupportedVersion, match=rf"is version {version}\..* needs GitLab 16\.11 or newer"):
+        world.register(pi)
+    assert world.gitlab.journal.writes() == []
+    assert pi.content == before
+    assert {number: portrait(runner) for number, runner in world.gitlab.runners.items()} == runners
 
 
 def test_two_entries_of_one_token_become_one(world: World, pi: Pi) -> None:
@@ -281,7 +347,7 @@ def test_two_entries_of_one_token_become_one(world: World, pi: Pi) -> None:
 
 
 OUTAGES = ["unauthorized", "proxy_forbidden", "not_found_page", "gone", "unprocessable", "server_error", "bad_gateway"]
-OUTAGES += ["unavailable", "captive_portal", "empty", "truncated_json", "too_many_requests"]
+OUTAGES += ["resource_lock", "unavailable", "captive_portal", "empty", "truncated_json", "too_many_requests"]
 
 
 @pytest.mark.parametrize("reply", OUTAGES)
