@@ -6,7 +6,7 @@
 
 DESCRIPTION.json lists every key with its type and properties, as read from the structure tags of one GitLab Runner
 release. Only what the collection uses is kept, one key a line, so that the difference between two releases can be
-read as a diff of plugins/plugin_utils/_config_schema.json.
+read as a diff of plugins/plugin_utils/_config/schema.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).resolve().parent.parent / "plugins" / "plugin_utils" / "_config_schema.json"
+TARGET = Path(__file__).resolve().parent.parent / "plugins" / "plugin_utils" / "_config" / "schema.json"
 
 # name in the description -> name in the table; what is absent, null or false there is left out here
 KEPT = {

@@ -16,7 +16,7 @@ from .base import base_image
 
 _FOLDER = Path(__file__).parent
 _STANDIN = ROOT / "tests" / "runner_standin"
-_KEY_TABLE = ROOT / "plugins" / "plugin_utils" / "_config_schema.json"
+_KEY_TABLE = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 

@@ -11,12 +11,12 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC as REGISTRATION
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
-from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect, connection_warnings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import WantedError, wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import WantedError, wanted_runner
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION},

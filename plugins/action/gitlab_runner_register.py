@@ -10,31 +10,31 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import ConfigTomlError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import is_broken, left_broken, newest_whole
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import ConfigTomlError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import is_broken, left_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
     GITLAB_OPTIONS,
     connect,
     connection_warnings,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
+    WantedError,
+    wanted_runner,
+    without_effect,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind, result
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
     HostFileError,
     read_backups,
     read_host_file,
     remove_host_file,
     replace_host_file,
-)
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, register
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind, result
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import (
-    WantedError,
-    wanted_runner,
-    without_effect,
 )
 
 ARGUMENT_SPEC: dict[str, Any] = {

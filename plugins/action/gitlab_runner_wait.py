@@ -9,12 +9,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_wait import NotHeard, lately_heard, wait
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import NotHeard, lately_heard, wait
 
 CONNECTION: dict[str, Any] = {
     name: {key: value for key, value in option.items() if key != "default"} for name, option in GITLAB_OPTIONS.items()

@@ -14,23 +14,25 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._arguments import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import Checked, SchemaError, check_settings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     ConfigTomlError,
     MissingEntryError,
     merge,
     parse,
     unlisted,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_needs import needs
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_purge import Owner, fate
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_recovery import KEPT, is_broken, newest_whole
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import GITLAB_OPTIONS, connect
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import KEPT, is_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import needs
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import Checked, SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Owner, fate
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
     HostFileConflict,
     HostFileError,
@@ -38,8 +40,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
     read_host_file,
     replace_host_file,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redacted_diff
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Entry
 
 ARGUMENTS: dict[str, Any] = {
     "path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},

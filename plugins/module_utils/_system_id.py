@@ -16,7 +16,7 @@ import re
 import secrets
 import string
 
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 
 FORM = re.compile(r"[sr]_[0-9a-zA-Z]{12}")
 SERIALS = ("/proc/device-tree/serial-number", "/sys/firmware/devicetree/base/serial-number")

@@ -215,7 +215,7 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 from ansible_collections.pifleet.ci.plugins.module_utils._system_id import find_system_id, path_in, seed_system_id
 
 

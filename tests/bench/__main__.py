@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import merge
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import merge
 from lab.__main__ import down, up
 from lab.fleet import Lab
 from lab.host import ROOT, say

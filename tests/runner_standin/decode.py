@@ -20,7 +20,7 @@ from runner_standin import durations
 
 _TABLE_FILES = (
     Path(__file__).with_name("config_schema.json"),  # in the image
-    Path(__file__).parents[2] / "plugins" / "plugin_utils" / "_config_schema.json",  # in the repository
+    Path(__file__).parents[2] / "plugins" / "plugin_utils" / "_config" / "schema.json",  # in the repository
 )
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _SCALARS: Mapping[str, tuple[type, ...]] = {

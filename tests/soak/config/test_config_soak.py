@@ -27,4 +27,4 @@ def test_properties(name: str) -> None:
 
 
 def test_kills() -> None:
-    again("test_durable_file.py::test_killed_at_random_points", PIFLEET_KILLS="10000")
+    again("test_atomic_file.py::test_killed_at_random_points", PIFLEET_KILLS="10000")

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
-SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "_durable_file.py"
+SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "_atomic_file.py"
 
 
 def load() -> ModuleType:

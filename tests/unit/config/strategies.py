@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key, schema
 from hypothesis import strategies as st
 
 SCHEMA = schema()

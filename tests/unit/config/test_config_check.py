@@ -7,9 +7,9 @@ import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import Checked, SchemaError, check_settings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import nanoseconds
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import Checked, SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import nanoseconds
 
 UNKNOWN = "is not a key that GitLab Runner 19.3 knows"
 

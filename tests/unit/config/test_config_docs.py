@@ -12,8 +12,8 @@ import yaml
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config, runner_config_file
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
 from unit.config.strategies import LEAVES, SCHEMA
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "config-toml.md").read_text(encoding="utf-8")

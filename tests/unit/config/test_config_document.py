@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_needs import changed_paths, needs
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import changed_paths, needs
 
 REGISTERED = """\
 concurrent = 1

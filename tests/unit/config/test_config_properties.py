@@ -9,14 +9,14 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import check_settings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_needs import changed_paths
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
-from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redacted_diff, secret_strings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_document import Document
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import identical, read_lines
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff, secret_strings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import changed_paths
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import join
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import equivalent
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical, read_lines
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from unit.config.strategies import Layout, configurations, laid_out, wishes

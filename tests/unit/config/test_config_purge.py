@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_purge import Fate, Owner, fate
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Entry, Manager, Runner
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, Refused
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, Manager, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Fate, Owner, fate
 
 URL = "https://gitlab.example.com"
 OWNER = Owner(URL, "default/pi-01/", {"docker"}, "s_000000000001")

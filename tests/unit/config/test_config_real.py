@@ -15,11 +15,11 @@ from typing import Any
 
 import fake_gitlab
 import pytest
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import render_value
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import render_value
 from fake_gitlab import FakeGitLab
 from unit.config.strategies import CONNECTION, LEAVES, SCHEMA, Layout, _absorb, nested, sample
 

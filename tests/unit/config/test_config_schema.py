@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_check import SchemaError, check_settings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import identical
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import schema as schema_module
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical
 from unit.config.strategies import CONNECTION, LEAVES, SCHEMA, nested, sample
 
 WRONG: dict[str, list[Any]] = {
@@ -97,10 +99,6 @@ def test_a_table_is_no_scalar_and_knows_its_keys(table: Key) -> None:
 
 
 def test_the_data_file_has_one_key_a_line() -> None:
-    from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_schema
-
-    path = _config_schema.__file__.replace(".py", ".json")
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().splitlines()
+    lines = Path(schema_module.__file__).with_name("schema.json").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.startswith('"') and '"type"' in line]) == 744
-    assert json.loads("\n".join(lines))["release"] == schema().release
+    assert json.loads("\n".join(lines))["release"] == schema_module.schema().release

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 
 WORKER = Path(__file__).with_name("durable_worker.py")
 KILLS = int(os.environ.get("PIFLEET_KILLS", "1000"))

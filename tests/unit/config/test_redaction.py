@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _config_document as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import redact, redacted_diff, secret_strings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redact, redacted_diff, secret_strings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import schema
 from unit.config.strategies import nested
 
 TEXT = """\

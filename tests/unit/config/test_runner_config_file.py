@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.modules import runner_config_file
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFileConflict,
     HostFileError,
     read_host_file,
     remove_host_file,
     replace_host_file,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from unit.plugins.config_host import TEXT, Host, configure
 
 

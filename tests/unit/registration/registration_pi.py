@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.module_utils import _durable_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import merge, parse
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import register
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import merge, parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict
 from fake_gitlab.runners import Runner
 from registration_world import Killed, Run, WatchedTransport, World
 from unit.runner_standin.standin_pi import Pi, eventually

@@ -6,8 +6,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import result
 from registration_world import Pi, World
 
 

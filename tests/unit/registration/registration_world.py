@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Answer, Transport, Unreached
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Outcome, register
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Answer, Transport, Unreached
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Outcome, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import FakeGitLab, Role
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.runners import Runner

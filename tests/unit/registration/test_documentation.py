@@ -11,8 +11,8 @@ from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_register
 from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as wait_action
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import gitlab_runner_register, gitlab_runner_wait
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import names
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Announce, Create, RemoveEntries
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import names
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Announce, Create, RemoveEntries
 
 
 @pytest.mark.parametrize(

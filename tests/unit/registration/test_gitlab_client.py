@@ -14,17 +14,17 @@ from pathlib import Path
 
 import fake_gitlab
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
     NoteNotVisible,
     OutcomeUnknown,
     Postponed,
     Vanished,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_options import connect, connection_warnings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Place
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Transport
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Place
 from fake_gitlab import FakeGitLab, Fault, Role
 from fake_gitlab.exchange import Reply
 from fake_gitlab.server import Server

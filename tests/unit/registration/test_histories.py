@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 
 import fake_gitlab
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFileError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended, Outcome
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended, Outcome
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.faults import REPLIES
 from hypothesis import HealthCheck, Phase, seed, settings

@@ -6,19 +6,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     NO_ENTRY,
     parse,
     remove_entries,
     set_entry,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import (
     Intent,
     intents,
     with_intent,
     without_intents,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import key_of, users_part, with_key
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import key_of, users_part, with_key
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
     OutcomeUnknown,
     Postponed,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFileError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
 from registration_world import NEWEST, VERSIONS, Killed, Pi, Run, World

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Contended
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended
 from registration_world import Pi, Run, World
 
 KEY = "default/pi-01/docker"

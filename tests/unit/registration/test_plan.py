@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     Credential,
     Entry,
     Manager,
@@ -18,7 +18,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     Way,
     with_key,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import (
     Action,
     Announce,
     Create,

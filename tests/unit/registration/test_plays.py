@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
 from plays.cores import on_every_core, on_one_core
 from registration_play import Play, actions, recap, sentence
 from registration_world import PROJECT, World

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
 from fake_gitlab.runners import Runner
 from registration_pi import RegisteredPi, registered_pi
 from registration_world import World

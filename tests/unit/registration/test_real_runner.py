@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import intents
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import intents
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
 from fake_gitlab import FakeGitLab
 from fake_gitlab.journal import Entry
 from registration_pi import KilledAfter, RegisteredPi, registered_pi

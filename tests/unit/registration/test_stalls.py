@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import Fault
 from registration_world import MemoryFile, Pi, Run, World
 

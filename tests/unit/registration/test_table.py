@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, UnsupportedVersion
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import left_behind
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, UnsupportedVersion
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
 from registration_thrice import portrait, thrice

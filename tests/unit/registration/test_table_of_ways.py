@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
 from fake_gitlab import Fault
 from fake_gitlab.runners import Runner
 from fake_gitlab.server import Server

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_wait import NotHeard, lately_heard, wait
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_view import result
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Transport
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import NotHeard, lately_heard, wait
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import result
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
 from registration_world import SHOWS_MANAGERS, VERSIONS, Pi, World

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Place, Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_wanted import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Place, Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     WantedError,
     wanted_runner,
     without_effect,

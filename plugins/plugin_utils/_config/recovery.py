@@ -8,12 +8,12 @@ never our own doing: what has no line left gets one (never_blank).
 
 from __future__ import annotations
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     ConfigTomlError,
     is_blank,
     parse,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile
 
 KEPT = "former contents are kept beside it; recover: true takes the newest whole one"
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import identical
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical
 
 DURATION = re.compile(r"[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key, join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_document import Document
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import Location, TomlError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key, join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import Location, TomlError
 
 MASK = "********"
 CHANGED = f"{MASK} (changed)"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError, Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Manager, instant
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, Refused
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Manager, instant
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
 
 RECENT = timedelta(minutes=10)
 POLL_SECONDS = 3.0

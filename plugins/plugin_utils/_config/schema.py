@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The table of every key that GitLab Runner's config.toml knows, and what can be asked of it.
 
-``_config_schema.json`` is written by scripts/import_config_schema.py from the structure tags of one GitLab Runner
+``_config/schema.json`` is written by scripts/import_config_schema.py from the structure tags of one GitLab Runner
 release. Paths are dotted and do not index arrays: ``runners.docker.image``.
 """
 
@@ -95,7 +95,7 @@ def join(parent: str, name: str) -> str:
 @cache
 def schema() -> Schema:
     """The schema of the GitLab Runner release that this version of the collection knows."""
-    raw = json.loads(Path(__file__).with_name("_config_schema.json").read_text(encoding="utf-8"))
+    raw = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     keys = {path: _key(path, entry) for path, entry in raw["keys"].items()}
     children: dict[str, tuple[Key, ...]] = {}
     for key in keys.values():

@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import parse
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import LEASE, intents
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import LEASE, intents
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     Credential,
     Entry,
     Runner,
     Wanted,
     Way,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import Held, Seen
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Held, Seen
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile
 
 _WORTH = (Held.EXTERNAL, Held.OURS, Held.UNMARKED, Held.REFUSED, Held.FOREIGN, Held.ELSEWHERE, Held.NOTHING)
 

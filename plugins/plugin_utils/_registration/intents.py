@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import never_blank
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import instant
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import BOM, OWN_NOTE
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import never_blank
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import instant
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import BOM, OWN_NOTE
 
 LEASE = timedelta(minutes=5)
 """How long after its intent a creation may still happen: RENEW, GitLab's own limit of a minute for a request, and three

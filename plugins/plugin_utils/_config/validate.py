@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import Key, join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import nanoseconds
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key, join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import nanoseconds
 
 INTEGER = re.compile(r"0|-?[1-9]\d*")
 FLOAT = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")

@@ -2,7 +2,7 @@
 """What a running GitLab Runner needs to take up a changed config.toml.
 
 It looks at the modification time every 3 s and reloads by itself if that is later than the one it has loaded, which
-_durable_file.py sees to. Some settings are read at its start only.
+_atomic_file.py sees to. Some settings are read at its start only.
 https://docs.gitlab.com/runner/configuration/advanced-configuration/
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import equivalent
 
 # an autoscaler is set up once; only its policies are read again
 # https://docs.gitlab.com/runner/configuration/advanced-configuration/#the-runnersautoscaler-section

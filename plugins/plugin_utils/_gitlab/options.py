@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import GitLab
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import Transport
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Transport
 
 GITLAB_OPTIONS: dict[str, Any] = {
     "url": {"type": "str"},

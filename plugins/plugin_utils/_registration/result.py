@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import Outcome
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Outcome
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     NEVER,
     Credential,
     Entry,
@@ -15,7 +15,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     Way,
     first_attributes,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import (
     Action,
     Create,
     Delete,

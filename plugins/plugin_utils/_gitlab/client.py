@@ -20,9 +20,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _gitlab_answers as answers
-from ansible_collections.pifleet.ci.plugins.plugin_utils import _gitlab_graphql as graphql
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import TOKEN
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import graphql
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import responses as answers
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     ForeignAnswer,
     GitLabError,
     NoteNotVisible,
@@ -33,9 +34,18 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
     Vanished,
     explain,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_transport import GRAPHQL, Answer, Transport, Unreached
-from ansible_collections.pifleet.ci.plugins.plugin_utils._redaction import TOKEN
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Credential, Manager, Place, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import (
+    GRAPHQL,
+    Answer,
+    Transport,
+    Unreached,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    Credential,
+    Manager,
+    Place,
+    Runner,
+)
 
 ATTEMPTS = 3
 PATIENCE = 90.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registration: look, decide, do. The decision is _registration_plan.py's; here is only the doing.
+"""Registration: look, decide, do. The decision is _registration/plan.py's; here is only the doing.
 
 A run that loses a race (the file is not the one it read any more) looks again and decides anew.
 """
@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_document import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     ConfigTomlError,
     remove_entries,
     says_nothing,
     set_entry,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
     OutcomeUnknown,
     Postponed,
     Vanished,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile, HostFileConflict, HostFileError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import (
     LEASE,
     RENEW,
     Intent,
@@ -33,8 +32,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_intent im
     with_intent,
     without_intents,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_look import look
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     NEVER,
     Credential,
     Runner,
@@ -42,7 +40,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model imp
     first_attributes,
     instant,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.observe import look
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import (
     Action,
     Announce,
     Create,
@@ -57,7 +56,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan impo
     WriteEntry,
     plan,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import FilePort, GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import FilePort, GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 
 TRIES = 5
 CONTENDED = "File and runner were changed by others during each of several attempts; is another play running?"

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import (
     BOM,
     Line,
     Location,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     ATTRIBUTES,
     Credential,
     Manager,

@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One runner as the play declares it, checked (see _registration_wanted.py).
+    """One runner as the play declares it, checked (see _registration/options.py).
 
     `attributes` are GitLab's names and hold only what the play sets; `note` is the user's part of the maintenance
     note, None to leave it alone. `place` is None unless an API token is used.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.pifleet.ci.plugins.module_utils._durable_file import private
+from ansible_collections.pifleet.ci.plugins.module_utils._atomic_file import private
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_errors import Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Entry, Runner
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_plan import NAMELESS
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import Refused
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
 
 
 @dataclass(frozen=True)

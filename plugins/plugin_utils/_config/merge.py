@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_schema import join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config_values import equivalent
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_document import Document
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import equivalent
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import (
     BOM,
     OWN_NOTE,
     Location,
@@ -25,7 +25,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._toml_text import (
 )
 
 NO_ENTRY = f"{OWN_NOTE}no runner is registered here"
-"""The line of a file that would be empty otherwise: an empty one is what a power cut leaves (_config_recovery.py)."""
+"""The line of a file that would be empty otherwise: an empty one is what a power cut leaves (_config/recovery.py)."""
 
 
 class ConfigTomlError(Exception):

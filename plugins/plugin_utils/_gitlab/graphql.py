@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab_answers import Misshapen
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Place, key_of
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.responses import Misshapen
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Place, key_of
 
 PER_PAGE = 100
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two things registration works on, as it needs them: one file on a host, and GitLab.
 
-The plugin gives it the real ones (_host_file.py, _gitlab.py); the property tests drive the same code with a file in
-memory and the same GitLab client, and let both fail at every step.
+The plugin gives it the real ones (_remote_file.py, _gitlab/client.py); the property tests drive the same code with a
+file in memory and the same GitLab client, and let both fail at every step.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._host_file import HostFile
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration_model import Credential, Manager, Place, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    Credential,
+    Manager,
+    Place,
+    Runner,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile
 
 
 class FilePort(Protocol):
