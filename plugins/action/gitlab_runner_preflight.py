@@ -9,17 +9,20 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.action.gitlab_runner_register import ARGUMENT_SPEC as REGISTRATION
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import WantedError, wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
+    REGISTRATION_OPTIONS,
+    OptionsError,
+    desired_runner,
+)
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION},
+    "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION_OPTIONS},
     **{name: CONFIGURATION[name] for name in ("global", "runners", "unknown_keys")},
 }
 
@@ -46,9 +49,9 @@ class ActionModule(ActionBase):
         for registration in registrations:
             ca_path = registration["ca_path"] and self._loader.path_dwim(registration["ca_path"])
             try:
-                wanted_runner(registration, host)
+                desired_runner(registration, host)
                 connect({**registration, "ca_path": ca_path})
-            except (WantedError, GitLabError) as error:
+            except (OptionsError, GitLabError) as error:
                 yield str(error)
 
 

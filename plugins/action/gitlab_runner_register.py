@@ -15,18 +15,18 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import Co
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import is_broken, left_broken, newest_whole
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
-    GITLAB_OPTIONS,
     connect,
     connection_warnings,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges, register
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
-    WantedError,
-    wanted_runner,
+    REGISTRATION_OPTIONS,
+    OptionsError,
+    desired_runner,
     without_effect,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind, result
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
@@ -36,30 +36,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     remove_host_file,
     replace_host_file,
 )
-
-ARGUMENT_SPEC: dict[str, Any] = {
-    **GITLAB_OPTIONS,
-    "config_path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
-    "name": {"type": "str"},
-    "registration_token": {"type": "str", "no_log": True},
-    "token": {"type": "str", "no_log": True},
-    "fleet": {"type": "str", "default": "default"},
-    "runner_type": {"type": "str", "choices": ["instance_type", "group_type", "project_type"]},
-    "group_id": {"type": "int"},
-    "project_id": {"type": "int"},
-    "description": {"type": "str"},
-    "tag_list": {"type": "list", "elements": "str"},
-    "run_untagged": {"type": "bool"},
-    "locked": {"type": "bool"},
-    "paused": {"type": "bool"},
-    "access_level": {"type": "str", "choices": ["not_protected", "ref_protected"]},
-    "maximum_timeout": {"type": "int"},
-    "maintenance_note": {"type": "str"},
-    "takeover": {"type": "bool", "default": False},
-    "adopt_existing_entry": {"type": "bool", "default": True},
-    "recover": {"type": "bool", "default": False},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-}
 
 
 class HostConfig:
@@ -100,25 +76,27 @@ class ActionModule(ActionBase):
         del tmp
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
-        options = checked_arguments(self, ARGUMENT_SPEC)
+        options = checked_arguments(self, REGISTRATION_OPTIONS)
         host = str(task_vars.get("inventory_hostname", ""))
         try:
-            wanted = wanted_runner(options, host)
+            desired = desired_runner(options, host)
             if options["ca_path"]:
                 options["ca_path"] = self._loader.path_dwim(options["ca_path"])
             file = HostConfig(self, task_vars, options["config_path"], options["recover"])
-            outcome = register(wanted, file, connect(options), run=secrets.token_hex(4), check=self._task.check_mode)
-        except WantedError as error:
+            outcome = register(
+                desired, file, connect(options), run=secrets.token_hex(4), check_mode=self._task.check_mode
+            )
+        except OptionsError as error:
             raise AnsibleActionFail(str(error)) from None
-        except (GitLabError, Refusal, HostFileError, Contended, ConfigTomlError) as error:
-            raise AnsibleActionFail(f"{wanted}: {error}") from None
-        reply.update(result(wanted, outcome))
-        warnings = left_behind(wanted, outcome.first[0])
+        except (GitLabError, UnsafeChange, HostFileError, ConcurrentChanges, ConfigTomlError) as error:
+            raise AnsibleActionFail(f"{desired}: {error}") from None
+        reply.update(result(desired, outcome))
+        warnings = left_behind(desired, outcome.observed)
         if file.recovered_from:
             reply.update(changed=True, recovered_from=file.recovered_from)
             warnings.append(f"The file was empty or broken; the content of {file.recovered_from} is used instead.")
         ignored = without_effect(options)
         if ignored:
             warnings.append(f"{', '.join(ignored)} can only be kept in GitLab with api_token.")
-        warnings = [f"{wanted}: {warning}" for warning in warnings]
+        warnings = [f"{desired}: {warning}" for warning in warnings]
         return {**reply, "warnings": [*connection_warnings(options), *warnings]}

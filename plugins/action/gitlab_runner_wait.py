@@ -14,7 +14,11 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import NotHeard, lately_heard, wait
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import (
+    RunnerNotContacted,
+    recently_contacted,
+    wait,
+)
 
 CONNECTION: dict[str, Any] = {
     name: {key: value for key, value in option.items() if key != "default"} for name, option in GITLAB_OPTIONS.items()
@@ -51,13 +55,13 @@ class ActionModule(ActionBase):
             for connection, runner in zip(map(partial(_connection, options), connections), runners, strict=True)
             if connection["api_token"]
         ]
-        if self._task.check_mode or (not options["changed"] and all(lately_heard(runner) for _, runner in asked)):
+        if self._task.check_mode or (not options["changed"] and all(recently_contacted(runner) for _, runner in asked)):
             shown = [{field: runner.get(field) for field in FIELDS} for _, runner in asked]
             return {**reply, "changed": False, "runners": shown}
         try:
             ports = [(self._connect(connection), runner) for connection, runner in asked]
             shown = wait(ports, options["system_id"], seconds=options["timeout"])
-        except (GitLabError, NotHeard) as error:
+        except (GitLabError, RunnerNotContacted) as error:
             raise AnsibleActionFail(f"{host}: {error}") from None
         return {**reply, "changed": False, "runners": shown}
 

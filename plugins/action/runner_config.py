@@ -30,8 +30,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Owner, fate
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, key_of
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Owner, runners_of_purged_entries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
     HostFileConflict,
@@ -167,10 +167,10 @@ class ActionModule(ActionBase):
         owner = Owner(
             url=(options["url"] or "").rstrip("/") if options["api_token"] else "",
             keys=f"{options['fleet']}/{job.host}/",
-            wanted={runner["name"] for runner in job.wanted.runners},
+            desired={runner["name"] for runner in job.wanted.runners},
             system_id=seen.system_id,
         )
-        found = fate(
+        found = runners_of_purged_entries(
             [entry for entry in entries if entry.index in outdated],
             [entry for entry in entries if entry.index not in outdated],
             owner,
@@ -181,7 +181,9 @@ class ActionModule(ActionBase):
             if not self._task.check_mode:
                 gitlab().delete(runner.id)
             job.deleted.append(runner.id)
-            result["diff"].append(_difference(f"GitLab at {owner.url}", f"runner {runner.id} ({runner.key})\n", ""))
+            result["diff"].append(
+                _difference(f"GitLab at {owner.url}", f"runner {runner.id} ({key_of(runner.note)})\n", "")
+            )
 
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
         if IMPORT_ERROR:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import TOKEN
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import mask_tokens
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 if TYPE_CHECKING:
@@ -18,5 +18,5 @@ def checked_arguments(action: ActionBase, spec: dict[str, Any]) -> dict[str, Any
     try:
         arguments: dict[str, Any] = to_plain(action.validate_argument_spec(argument_spec=spec)[1])
     except AnsibleError as error:
-        raise AnsibleActionFail(TOKEN.sub("(token)", str(error))) from None
+        raise AnsibleActionFail(mask_tokens(str(error))) from None
     return arguments

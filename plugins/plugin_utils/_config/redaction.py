@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key, join, schema
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import TOKEN
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import Location, TomlError
 
@@ -22,8 +23,6 @@ UNREADABLE = "(not valid TOML, not shown)\n"
 
 SECRET_NAME = re.compile(r"(?i)token|passw|passphrase|secret|credential|(?:private|access|account|api).?key|dsn|auth")
 ASSIGNED = re.compile(r"(?P<name>[\w.\"'-]+)\s*[=:]\s*(?P<value>.*)")
-TOKEN = re.compile(r"\b(?:gl[a-z]{1,8}-|GR1348941)[\w.=-]{4,}")
-"""What GitLab's own tokens look like."""
 
 WITHIN = (
     (re.compile(r"://[^/\s@]+@"), f"://{MASK}@"),

@@ -5,7 +5,7 @@ Clear is only JSON of the expected shape with GitLab's own words. A proxy's 403,
 portal's 200 are read as outages, never as "this runner is gone" or "this token is refused".
 
 What may be repeated is repeated a few times. Creating and resetting may not: after a reply that did not come they
-raise OutcomeUnknown, after a 429 Postponed, and the caller looks before it asks again.
+raise OutcomeUnknown, after a 429 RateLimited, and the caller looks before it asks again.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import TOKEN
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import graphql
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import responses as answers
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab import graphql, responses
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
-    ForeignAnswer,
     GitLabError,
-    NoteNotVisible,
+    NotGitLab,
     OutcomeUnknown,
-    Postponed,
-    Refused,
+    RateLimited,
+    RequestRejected,
+    RunnerNotFound,
     UnsupportedVersion,
-    Vanished,
     explain,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
+    Credential,
+    ListedRunner,
+    Manager,
+    Runner,
+    RunnerScope,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import mask_tokens
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import (
     GRAPHQL,
     Answer,
     Transport,
     Unreached,
-)
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
-    Credential,
-    Manager,
-    Place,
-    Runner,
 )
 
 ATTEMPTS = 3
@@ -60,7 +59,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class _Failure:
     """No clear answer. perhaps_done: the request may have been carried out. final: asking again would not help.
 
     busy: GitLab has too many requests or holds a lock. foreign: something else than GitLab answered. pause: how many
@@ -76,7 +75,10 @@ class _Trouble:
 
 
 class GitLab:
-    """The GitLabPort of a real server. Tests give their own time.sleep, time.monotonic and random.random."""
+    """The runner API of one GitLab. Every method raises GitLabError for whatever is not a clear answer.
+
+    sleep, monotonic and jitter are those of time and random; tests give their own.
+    """
 
     def __init__(
         self,
@@ -94,92 +96,114 @@ class GitLab:
         self._date_read_at = 0.0
 
     def clock(self) -> datetime:
+        """The server's time, reckoned from its last answer; this machine's time if there was none. No request."""
         if self._date is None:
             return datetime.now(UTC)
         return self._date + timedelta(seconds=self._monotonic() - self._date_read_at)
 
     def runner(self, runner_id: int) -> Runner | None:
+        """GET /runners/:id. The runner, None if there is none. Raises UnsupportedVersion, GitLabError."""
         doing = f"read runner {runner_id}"
         try:
             answer = self._ask("get", f"/runners/{runner_id}", doing, need="change")
-        except Vanished:
+        except RunnerNotFound:
             return None
-        return self._shape(doing, answers.runner, answer.body)
+        return self._shape(doing, responses.runner, answer.body)
 
     def verify(self, token: str, system_id: str) -> Credential | None:
+        """POST /runners/verify. Whose token it is, None if GitLab refuses it. Raises GitLabError.
+
+        A heartbeat of the machine `system_id`, which it makes a manager of the runner.
+        """
         # No `info`: that would enter this program's version as the machine's. The Pi's own process sends its own.
         doing = "verify the runner's token"
         body = {"token": token, "system_id": system_id}
         try:
             answer = self._ask("post", "/runners/verify", doing, need="runner", body=body, success=(200,))
-        except Refused as refusal:
-            if refusal.status == 403 and refusal.words.startswith("403 Forbidden"):
+        except RequestRejected as rejection:
+            if rejection.status == 403 and rejection.message.startswith("403 Forbidden"):
                 return None
             raise
-        return self._shape(doing, lambda reply: answers.credential(reply, token=token), answer.body)
+        return self._shape(doing, lambda reply: responses.credential(reply, token=token), answer.body)
 
-    def runners_with_key(self, place: Place, key: str, description: str) -> tuple[Runner, ...]:
-        noted, read = self._noted_by_graphql(place), dict[int, Runner]()
-        if noted is None:
-            # REST's lists show no notes: https://docs.gitlab.com/api/runners/#list-all-runners
+    def list_runners(self, scope: RunnerScope) -> tuple[ListedRunner, ...]:
+        """All runners of the scope with their notes, by ID.
+
+        By GraphQL, a hundred in one request; where the token or the server does not allow that, by REST, whose lists
+        show no notes: there each runner is read. Raises UnsupportedVersion and GitLabError.
+        """
+        listed = self._list_by_graphql(scope)
+        if listed is None:
             self._require_supported(self._version())
-            read = {runner.id: runner for runner in map(self._candidate, sorted(self._ids(place))) if runner}
-            noted = [
-                graphql.NotedRunner(runner.id, runner.description, runner.note if runner.note_shown else None)
-                for runner in read.values()
-            ]
-        for each in noted:
-            if each.note is None and each.description == description:
-                raise NoteNotVisible(
-                    f'Runner {each.id} of {place} at {self._transport.url} is called "{description}" as well, but the '
-                    "API token's user may not see its maintenance note, by which runners are recognised. Use a token "
-                    "whose user may update that runner, or give the wanted one another description."
-                )
-        found = [read.get(each.id) or self._candidate(each.id) for each in noted if each.key == key]
-        return tuple(sorted((runner for runner in found if runner and runner.key == key), key=lambda each: each.id))
+            # https://docs.gitlab.com/api/runners/#list-all-runners
+            found = [self._runner_if_readable(runner_id) for runner_id in self._ids(scope)]
+            listed = [ListedRunner(runner.id, runner.description, runner.note, runner) for runner in found if runner]
+        return tuple(sorted(listed, key=lambda runner: runner.id))
 
     def managers(self, runner_id: int) -> tuple[Manager, ...] | None:
+        """GET /runners/:id/managers. The machines that run it, None if GitLab is too old to say (before 17.5).
+
+        Raises RunnerNotFound, GitLabError.
+        """
         doing = f"read the managers of runner {runner_id}"
         try:
             answer = self._ask("get", f"/runners/{runner_id}/managers", doing, need="change")
-        except Refused as refusal:
-            if refusal.missing_route:
+        except RequestRejected as rejection:
+            if rejection.missing_route:
                 return None
             raise
-        return self._shape(doing, lambda body: tuple(answers.manager(item) for item in _items(body)), answer.body)
+        return self._shape(doing, lambda body: tuple(responses.manager(item) for item in _items(body)), answer.body)
 
-    def create(self, place: Place, attributes: Mapping[str, Any]) -> Credential:
-        doing = f"create a runner for {place}"
-        owner = {} if place.owner is None else {place.runner_type.replace("_type", "_id"): place.owner}
-        body = {"runner_type": place.runner_type, **owner, **attributes}
+    def create(self, scope: RunnerScope, attributes: Mapping[str, Any]) -> Credential:
+        """POST /user/runners. A new runner and its token.
+
+        Raises OutcomeUnknown if GitLab may have created one nevertheless, RateLimited if it has not, GitLabError.
+        """
+        doing = f"create a runner for {scope}"
+        owner = {} if scope.owner is None else {scope.runner_type.replace("_type", "_id"): scope.owner}
+        body = {"runner_type": scope.runner_type, **owner, **attributes}
         answer = self._ask("post", "/user/runners", doing, need="create", body=body, once=True, success=(201,))
-        return self._shape(doing, answers.credential, answer.body, once=True)
+        return self._shape(doing, responses.credential, answer.body, once=True)
 
     def register(self, registration_token: str, attributes: Mapping[str, Any]) -> Credential:
+        """POST /runners. A new runner by a registration token. Raises as create."""
         doing = "register a runner"
         body = {"token": registration_token, **attributes}
         answer = self._ask("post", "/runners", doing, need="registration", body=body, once=True, success=(201,))
-        return self._shape(doing, answers.credential, answer.body, once=True)
+        return self._shape(doing, responses.credential, answer.body, once=True)
 
     def reset_token(self, runner_id: int) -> Credential:
+        """POST /runners/:id/reset_authentication_token. The new token; the old one ends at once.
+
+        Raises OutcomeUnknown if the old one may have ended, RateLimited if not, RunnerNotFound, GitLabError.
+        """
         doing = f"reset the token of runner {runner_id}"
         path = f"/runners/{runner_id}/reset_authentication_token"
         answer = self._ask("post", path, doing, need="change", body={}, once=True, success=(201,))
-        return self._shape(doing, lambda reply: answers.credential(reply, runner_id=runner_id), answer.body, once=True)
+        return self._shape(
+            doing, lambda reply: responses.credential(reply, runner_id=runner_id), answer.body, once=True
+        )
 
     def update(self, runner_id: int, changes: Mapping[str, Any]) -> Runner:
+        """PUT /runners/:id. The runner after the changes, in GitLab's names. Raises RunnerNotFound, GitLabError."""
         doing = f"update runner {runner_id}"
         answer = self._ask("put", f"/runners/{runner_id}", doing, need="change", body=changes)
-        return self._shape(doing, answers.runner, answer.body)
+        return self._shape(doing, responses.runner, answer.body)
 
     def delete(self, runner_id: int) -> None:
-        with suppress(Vanished):
+        """DELETE /runners/:id. One that is gone already is fine. Raises GitLabError."""
+        with suppress(RunnerNotFound):
             self._ask("delete", f"/runners/{runner_id}", f"delete runner {runner_id}", need="change", success=(204,))
 
     def delete_by_token(self, token: str) -> None:
+        """DELETE /runners. The runner that a token stands for; an unknown token is fine. Raises GitLabError."""
         self._remove("/runners", "delete the runner by its token", {"token": token}, gone=(403, "403 Forbidden"))
 
     def delete_manager(self, token: str, system_id: str) -> None:
+        """DELETE /runners/managers. One machine's share in the runner that a token stands for.
+
+        A machine that is gone already is fine. Raises GitLabError.
+        """
         body = {"token": token, "system_id": system_id}
         self._remove("/runners/managers", "remove this machine from the runner", body, gone=(404, "404 "))
 
@@ -187,42 +211,42 @@ class GitLab:
         status, words = gone
         try:
             self._ask("delete", path, doing, need="runner", body=body, success=(204,))
-        except Refused as refusal:
-            if refusal.status != status or not refusal.words.startswith(words):
+        except RequestRejected as rejection:
+            if rejection.status != status or not rejection.message.startswith(words):
                 raise
 
-    def _candidate(self, runner_id: int) -> Runner | None:
+    def _runner_if_readable(self, runner_id: int) -> Runner | None:
         """A runner of a list in detail; None if it is gone, or if we may not read it: then it is not ours."""
         try:
             return self.runner(runner_id)
-        except Refused as refusal:
-            if refusal.status == 403 and "No access granted" in refusal.words:
+        except RequestRejected as rejection:
+            if rejection.status == 403 and "No access granted" in rejection.message:
                 return None
             raise
 
-    def _noted_by_graphql(self, place: Place) -> list[graphql.NotedRunner] | None:
-        """The place's runners with their notes; None where the token or the server does not allow GraphQL."""
+    def _list_by_graphql(self, scope: RunnerScope) -> list[ListedRunner] | None:
+        """The scope's runners with their notes; None where the token or the server does not allow GraphQL."""
         try:
-            return list(self._pages_of_notes(place, self._full_path(place)))
-        except (Refused, ForeignAnswer):
+            return list(self._graphql_pages(scope, self._full_path(scope)))
+        except (RequestRejected, NotGitLab):
             return None  # REST is asked the same, and says what is wrong if something is
 
-    def _full_path(self, place: Place) -> str | None:
-        if place.owner is None:
+    def _full_path(self, scope: RunnerScope) -> str | None:
+        if scope.owner is None:
             return None
-        kind = place.runner_type.removesuffix("_type")
+        kind = scope.runner_type.removesuffix("_type")
         query = {"with_projects": "false"} if kind == "group" else {"simple": "true"}
-        doing = f"list the runners of {place}"
-        answer = self._ask("get", f"/{kind}s/{place.owner}", doing, need="list", query=query)
-        return self._shape(doing, answers.full_path, answer.body)
+        doing = f"list the runners of {scope}"
+        answer = self._ask("get", f"/{kind}s/{scope.owner}", doing, need="list", query=query)
+        return self._shape(doing, responses.full_path, answer.body)
 
-    def _pages_of_notes(self, place: Place, path: str | None) -> Iterator[graphql.NotedRunner]:
-        doing = f"list the runners of {place}"
+    def _graphql_pages(self, scope: RunnerScope, path: str | None) -> Iterator[ListedRunner]:
+        doing = f"list the runners of {scope}"
         after: str | None = None
         while True:
-            body = graphql.request(place, path, after)
+            body = graphql.request(scope, path, after)
             answer = self._ask("post", GRAPHQL, doing, need="list", body=body)
-            page = self._shape(doing, lambda reply: graphql.page(place, reply), answer.body)
+            page = self._shape(doing, lambda reply: graphql.page(scope, reply), answer.body)
             self._require_supported(page.version)
             yield from page.runners
             if page.following is None:
@@ -234,9 +258,9 @@ class GitLab:
         doing = "read GitLab's version"
         try:
             answer = self._ask("get", "/version", doing, need="list")
-        except Refused:
+        except RequestRejected:
             return ""
-        return self._shape(doing, answers.version, answer.body)
+        return self._shape(doing, responses.version, answer.body)
 
     def _require_supported(self, version: str) -> None:
         """Raises UnsupportedVersion for one that is too old; one that is not known passes."""
@@ -252,26 +276,26 @@ class GitLab:
             "newer: update GitLab, or use registration_token."
         )
 
-    def _ids(self, place: Place) -> list[int]:
-        """The ids of all runners of the place. Pages shift while somebody deletes runners: then all is read again."""
+    def _ids(self, scope: RunnerScope) -> list[int]:
+        """The ids of all runners of the scope. Pages shift while somebody deletes runners: then all is read again."""
         for _attempt in range(ATTEMPTS):
-            pages = list(self._pages(place))
+            pages = list(self._pages(scope))
             if len({total for total, _ids in pages}) == 1:
                 return [runner_id for _total, ids in pages for runner_id in ids]
-        raise GitLabError(f"Could not list the runners of {place} at {self._transport.url}: the list keeps changing.")
+        raise GitLabError(f"Could not list the runners of {scope} at {self._transport.url}: the list keeps changing.")
 
-    def _pages(self, place: Place) -> Iterator[tuple[str, list[int]]]:
+    def _pages(self, scope: RunnerScope) -> Iterator[tuple[str, list[int]]]:
         path = {
             "instance_type": "/runners/all",
-            "group_type": f"/groups/{place.owner}/runners",
-            "project_type": f"/projects/{place.owner}/runners",
-        }[place.runner_type]
-        doing = f"list the runners of {place}"
+            "group_type": f"/groups/{scope.owner}/runners",
+            "project_type": f"/projects/{scope.owner}/runners",
+        }[scope.runner_type]
+        doing = f"list the runners of {scope}"
         page = 1
         while page:
-            query = {"type": place.runner_type, "per_page": PER_PAGE, "page": page}
+            query = {"type": scope.runner_type, "per_page": PER_PAGE, "page": page}
             answer = self._ask("get", path, doing, need="list", query=query)
-            ids = self._shape(doing, lambda body: [answers.whole_id(item) for item in _items(body)], answer.body)
+            ids = self._shape(doing, lambda body: [responses.whole_id(item) for item in _items(body)], answer.body)
             yield answer.headers.get("X-Total", ""), ids
             following = answer.headers.get("X-Next-Page", str(page + 1) if len(ids) == PER_PAGE else "")
             page = int(following) if following.isdigit() and int(following) > page else 0
@@ -290,56 +314,60 @@ class GitLab:
     ) -> Answer:
         """Ask until the answer is clear, a few times at most; `once`: no second time if GitLab had the first.
 
-        need: see explain(). Raises Refused for GitLab's no, with `once` OutcomeUnknown or Postponed, and GitLabError.
+        need: see explain(). Raises RequestRejected for GitLab's no, with `once` OutcomeUnknown or RateLimited, and
+        GitLabError.
         """
         attempt, waited = 0, 0.0
         while True:
-            got = self._try(method, path, success, as_runner=need in ("runner", "registration"), body=body, query=query)
-            if isinstance(got, Answer):
-                self._remember_date(got)
-                if got.status in success:
-                    return got
-                said = self._scrub(answers.words_of(got.body), body)
-                sentence = self._sentence(doing, explain(need, got.status, said))
-                if got.status == 404 and answers.is_missing_record(got.body):
-                    raise Vanished(sentence, got.status, said)
-                raise Refused(sentence, got.status, said, missing_route=answers.is_missing_route(got.body))
-            if once and got.perhaps_done:
-                why = f"{got.what}. It may have been done nevertheless: run again, the next run looks first."
+            result = self._try(
+                method, path, success, as_runner=need in ("runner", "registration"), body=body, query=query
+            )
+            if isinstance(result, Answer):
+                self._remember_date(result)
+                if result.status in success:
+                    return result
+                message = self._scrub(responses.error_message(result.body), body)
+                sentence = self._sentence(doing, explain(need, result.status, message))
+                if result.status == 404 and responses.is_missing_record(result.body):
+                    raise RunnerNotFound(sentence, result.status, message)
+                missing_route = responses.is_missing_route(result.body)
+                raise RequestRejected(sentence, result.status, message, missing_route=missing_route)
+            if once and result.perhaps_done:
+                why = f"{result.what}. It may have been done nevertheless: run again, the next run looks first."
                 raise OutcomeUnknown(self._sentence(doing, why))
             # spread, for the forks of a play are refused together and would come back together
-            pause = max(float(2**attempt), got.pause) * (1 + self._jitter() / 4)
+            pause = max(float(2**attempt), result.pause) * (1 + self._jitter() / 4)
             attempt, waited = attempt + 1, waited + pause
             if waited > PATIENCE:
-                why = f"{got.what}; it asks to wait {got.pause:.0f} s, which is more than this run waits."
+                why = f"{result.what}; it asks to wait {result.pause:.0f} s, which is more than this run waits."
                 raise GitLabError(self._sentence(doing, why))
-            if got.final or attempt == ATTEMPTS:
-                kind = ForeignAnswer if got.foreign else GitLabError
-                raise kind(self._sentence(doing, f"{got.what}. Run again when that is put right."))
+            if result.final or attempt == ATTEMPTS:
+                kind = NotGitLab if result.foreign else GitLabError
+                raise kind(self._sentence(doing, f"{result.what}. Run again when that is put right."))
             self._sleep(pause)
-            if once and got.busy:
-                raise Postponed(self._sentence(doing, f"{got.what}. Run again in a while."))
+            if once and result.busy:
+                raise RateLimited(self._sentence(doing, f"{result.what}. Run again in a while."))
 
-    def _try(self, method: str, path: str, success: tuple[int, ...], **request: Any) -> Answer | _Trouble:
+    def _try(self, method: str, path: str, success: tuple[int, ...], **request: Any) -> Answer | _Failure:
         """One request: an answer that is clearly GitLab's own, be it yes or no, or what was wrong."""
         try:
             answer = self._transport.request(method, path, **request)
         except Unreached as problem:
-            return _Trouble(str(problem), problem.perhaps_done, problem.permanent)
+            return _Failure(str(problem), problem.perhaps_done, problem.permanent)
         if answer.status in success and (answer.is_json or answer.status == 204):
             return answer
         if answer.status == 429:
             pause = _retry_after(answer)
-            return _Trouble("it has too many requests (429)", perhaps_done=False, busy=True, pause=pause)
-        if answer.status == 409 and answers.is_locked(answer.body):
-            return _Trouble("somebody else is changing the same there (409)", perhaps_done=False, busy=True)
+            return _Failure("it has too many requests (429)", perhaps_done=False, busy=True, pause=pause)
+        if answer.status == 409 and responses.is_locked(answer.body):
+            return _Failure("somebody else is changing the same there (409)", perhaps_done=False, busy=True)
         if answer.status >= 500:
             pause = _retry_after(answer)
-            return _Trouble(f"it is not working ({answer.status})", perhaps_done=True, pause=pause)
-        if answer.status >= 400 and answers.words_of(answer.body):
+            return _Failure(f"it is not working ({answer.status})", perhaps_done=True, pause=pause)
+        if answer.status >= 400 and responses.error_message(answer.body):
             return answer
         what = "JSON that is not GitLab's" if answer.is_json else "something that is not JSON"
-        return _Trouble(
+        return _Failure(
             f"the answer is {answer.status} with {what}: a proxy, a login page or another server answers instead",
             perhaps_done=answer.status < 300,
             final=True,
@@ -354,10 +382,10 @@ class GitLab:
     def _shape(self, doing: str, read: Callable[[Any], T], body: Any, *, once: bool = False) -> T:
         try:
             return read(body)
-        except answers.Misshapen:
-            kind = OutcomeUnknown if once else ForeignAnswer
+        except responses.UnexpectedResponse:
+            kind = OutcomeUnknown if once else NotGitLab
             raise kind(self._sentence(doing, "the answer is JSON, but not GitLab's.")) from None
-        except answers.NoMaintenanceNote:
+        except responses.NoMaintenanceNote:
             raise self._unsupported(self._version()) from None
 
     def _sentence(self, doing: str, why: str) -> str:
@@ -367,12 +395,12 @@ class GitLab:
         """Without the tokens that were sent and any other: what refuses may quote all it knows."""
         for secret in (self._transport.api_token, (body or {}).get("token")):
             text = text.replace(secret, "(token)") if secret else text
-        return TOKEN.sub("(token)", text)
+        return mask_tokens(text)
 
 
 def _items(body: Any) -> list[Any]:
     if not isinstance(body, list):
-        raise answers.Misshapen
+        raise responses.UnexpectedResponse
     return body
 
 

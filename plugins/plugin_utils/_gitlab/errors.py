@@ -12,7 +12,7 @@ class OutcomeUnknown(GitLabError):
     """The request may have been carried out nevertheless."""
 
 
-class ForeignAnswer(GitLabError):
+class NotGitLab(GitLabError):
     """Something else than GitLab's API answered, or GitLab in a form that this collection does not know."""
 
 
@@ -20,31 +20,27 @@ class UnsupportedVersion(GitLabError):
     """The server is older than what this collection can work with."""
 
 
-class NoteNotVisible(GitLabError):
-    """A runner may be the wanted one, but the API token's user may not see the note that would tell."""
-
-
-class Postponed(GitLabError):
+class RateLimited(GitLabError):
     """GitLab had too many requests (429) or held a lock (409), and the wait that it asked for is over.
 
     Look before asking again.
     """
 
 
-class Refused(GitLabError):
-    """GitLab itself answered, with a status that means no: `status` and its own words.
+class RequestRejected(GitLabError):
+    """GitLab itself answered, with a status that means no: `status` and its own message.
 
     missing_route: this version of GitLab has no such address.
     """
 
-    def __init__(self, sentence: str, status: int, words: str, *, missing_route: bool = False) -> None:
+    def __init__(self, sentence: str, status: int, message: str, *, missing_route: bool = False) -> None:
         super().__init__(sentence)
         self.status = status
-        self.words = words
+        self.message = message
         self.missing_route = missing_route
 
 
-class Vanished(Refused):
+class RunnerNotFound(RequestRejected):
     """GitLab says that there is no such runner (any more)."""
 
 
@@ -56,11 +52,11 @@ SCOPES = {
 """What a least-privilege token needs for what."""
 
 
-def explain(need: str, status: int, words: str) -> str:
-    """A sentence for a refusal by GitLab. `need` is a key of SCOPES, or "runner" where a runner's token was used."""
+def explain(need: str, status: int, message: str) -> str:
+    """A sentence for a rejection by GitLab. `need` is a key of SCOPES, or "runner" where a runner's token was used."""
     if status == 401:
         return "GitLab does not accept the API token: it is wrong, expired or revoked."
-    if "insufficient_scope" in words:
+    if "insufficient_scope" in message:
         return (
             f"The API token lacks the scope {SCOPES.get(need, 'api')} (api includes it). A token for this collection "
             "needs create_runner and manage_runner, and read_api to find a runner whose token is lost."
@@ -74,11 +70,11 @@ def explain(need: str, status: int, words: str) -> str:
         return "GitLab does not know the registration token (it was reset, or belongs to another GitLab)."
     if status == 403:
         return (
-            f'GitLab forbids it ("{words}"): the API token\'s user may not do this here. Instance runners need an '
+            f'GitLab forbids it ("{message}"): the API token\'s user may not do this here. Instance runners need an '
             "administrator, group runners an owner of the group, project runners a maintainer or owner of the project."
         )
     if status == 404:
-        return f'GitLab does not find it ("{words}"): is the group_id or project_id right, and may the user see it?'
+        return f'GitLab does not find it ("{message}"): is the group_id or project_id right, and may the user see it?'
     if status == 422:
-        return f'GitLab cannot do it ("{words}"): the group or project that owned the runner is gone.'
-    return f'GitLab refuses it ({status}, "{words}").'
+        return f'GitLab cannot do it ("{message}"): the group or project that owned the runner is gone.'
+    return f'GitLab refuses it ({status}, "{message}").'

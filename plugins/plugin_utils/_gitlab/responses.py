@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GitLab's JSON as our own types. Whatever has not the expected shape raises Misshapen: it is no answer of GitLab's."""
+"""GitLab's JSON as our own types. What has another shape raises UnexpectedResponse: it is no answer of GitLab's."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
-    ATTRIBUTES,
-    Credential,
-    Manager,
-    Runner,
-)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import ATTRIBUTES, Credential, Manager, Runner
 
 
-class Misshapen(Exception):
+class UnexpectedResponse(Exception):
     """JSON, but not what GitLab answers here."""
 
 
@@ -21,8 +16,8 @@ class NoMaintenanceNote(Exception):
     """A runner without the field `maintenance_note`, as servers before GitLab 16.10 show it."""
 
 
-def words_of(body: Any) -> str:
-    """GitLab's own words in an error: `message` may be a string, an object of fields with lists, or missing for
+def error_message(body: Any) -> str:
+    """GitLab's own message in an error: `message` may be a string, an object of fields with lists, or missing for
     `error`; GraphQL has a list of `errors`. "" if there are none."""
     if not isinstance(body, dict):
         return ""
@@ -39,10 +34,10 @@ def words_of(body: Any) -> str:
 
 
 def is_missing_record(body: Any) -> bool:
-    """Whether a 404 says that the runner is not there (any more), in the words of any supported version.
+    """Whether a 404 says that the runner is not there (any more), in the message of any supported version.
 
     Until about 19.2 it is ActiveRecord's RecordNotFound, for which lib/api/api.rb has a sentence of its own. A missing
-    route and a missing project are told in other words.
+    route and a missing project are told in other message.
     """
     return isinstance(body, dict) and body.get("message") in ("404 Runner Not Found", "404 Not found")
 
@@ -67,7 +62,7 @@ def credential(body: Any, *, runner_id: int | None = None, token: str | None = N
     fields = _object(body)
     found = fields.get("token", token)
     if not isinstance(found, str) or not found:
-        raise Misshapen
+        raise UnexpectedResponse
     number = _whole(fields, "id") if runner_id is None else runner_id
     return Credential(number, found, _text(fields, "token_expires_at") or None)
 
@@ -85,12 +80,11 @@ def runner(body: Any) -> Runner:
         runner_type=kind,
         owners=frozenset(_whole(_object(owner), "id") for owner in owners) if kind != "instance_type" else frozenset(),
         description=_text(fields, "description"),
-        note=_text(fields, "maintenance_note"),
+        note=None if fields["maintenance_note"] is None else _text(fields, "maintenance_note"),
         attributes={name: fields.get(name) for name in ATTRIBUTES},
         status=_text(fields, "status"),
         version=_text(fields, "version"),
         contacted_at=_text(fields, "contacted_at"),
-        note_shown=fields["maintenance_note"] is not None,
     )
 
 
@@ -110,7 +104,7 @@ def full_path(body: Any) -> str:
     fields = _object(body)
     path = _text(fields, "path_with_namespace") or _text(fields, "full_path")
     if not path:
-        raise Misshapen
+        raise UnexpectedResponse
     return path
 
 
@@ -121,14 +115,14 @@ def whole_id(body: Any) -> int:
 
 def _object(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
-        raise Misshapen
+        raise UnexpectedResponse
     return body
 
 
 def _whole(fields: dict[str, Any], name: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Misshapen
+        raise UnexpectedResponse
     return value
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Manager, instant
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, RequestRejected
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Manager, parse_time
 
 RECENT = timedelta(minutes=10)
 POLL_SECONDS = 3.0
@@ -18,18 +18,18 @@ OWN_HEARTBEAT = timedelta(seconds=1)
 """Times are whole seconds: a contact this much after our own verify is not that verify."""
 
 
-class NotHeard(Exception):
+class RunnerNotContacted(Exception):
     """GitLab has not heard from some runners in time; one sentence that names them."""
 
 
-def lately_heard(runner: Mapping[str, Any]) -> bool:
+def recently_contacted(runner: Mapping[str, Any]) -> bool:
     """Whether the runner's process was in contact shortly before our verify. Only the process tells its version."""
     contacted, verified = _time(runner, "contacted_at"), _time(runner, "verified_at")
     return bool(runner.get("version") and contacted and verified and verified - contacted <= RECENT)
 
 
 def wait(
-    runners: Sequence[tuple[GitLabPort, Mapping[str, Any]]],
+    runners: Sequence[tuple[GitLab, Mapping[str, Any]]],
     system_id: str,
     *,
     seconds: float,
@@ -40,7 +40,7 @@ def wait(
 
     runners: as gitlab_runner_register returns them, each with the GitLab to ask.
     A contact that GitLab knows of already does not count: it may be that of a process which was replaced since.
-    Outages in between are waited out. Raises NotHeard after so many seconds, and Refused.
+    Outages in between are waited out. Raises RunnerNotContacted after so many seconds, and RequestRejected.
     """
     deadline = now() + seconds
     known: dict[int, datetime | None] = {}
@@ -53,12 +53,12 @@ def wait(
             try:
                 manager = _manager(gitlab, runner, system_id)
                 trouble = ""
-            except Refused:
+            except RequestRejected:
                 raise
             except GitLabError as error:
                 trouble = f" {error}"
                 break
-            contact = instant(manager.contacted_at) if manager else None
+            contact = parse_time(manager.contacted_at) if manager else None
             since = known.setdefault(runner["id"], max(filter(None, (contact, _own_heartbeat(runner))), default=None))
             if manager and contact and (since is None or contact > since):
                 heard[runner["id"]] = manager
@@ -67,14 +67,14 @@ def wait(
             return [_shown(runner, heard[runner["id"]]) for _gitlab, runner in runners]
         if now() + POLL_SECONDS > deadline:
             listed = ", ".join(f'{runner["id"]} ("{runner["name"]}")' for runner in silent)
-            raise NotHeard(
+            raise RunnerNotContacted(
                 f"GitLab has not heard from runner {listed} of system id {system_id} within {seconds:.0f} s; look at "
                 f"the log of GitLab Runner on the host, and whether the host reaches GitLab.{trouble}"
             )
         sleep(POLL_SECONDS)
 
 
-def _manager(gitlab: GitLabPort, runner: Mapping[str, Any], system_id: str) -> Manager | None:
+def _manager(gitlab: GitLab, runner: Mapping[str, Any], system_id: str) -> Manager | None:
     managers = gitlab.managers(runner["id"])
     if managers is not None:
         return next((manager for manager in managers if manager.system_id == system_id), None)
@@ -93,4 +93,4 @@ def _shown(runner: Mapping[str, Any], manager: Manager) -> dict[str, Any]:
 
 
 def _time(runner: Mapping[str, Any], field: str) -> datetime | None:
-    return instant(str(runner.get(field) or ""))
+    return parse_time(str(runner.get(field) or ""))

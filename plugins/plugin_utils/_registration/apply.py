@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registration: look, decide, do. The decision is _registration/plan.py's; here is only the doing.
+"""Registration: observe, plan, apply. The decision is plan.py's; here is only the doing.
 
-A run that loses a race (the file is not the one it read any more) looks again and decides anew.
+A run that loses a race (the file is not the one it read any more) observes again and plans anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import singledispatchmethod
+from typing import Any, Protocol
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     ConfigTomlError,
@@ -18,289 +19,309 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     says_nothing,
     set_entry,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
     OutcomeUnknown,
-    Postponed,
-    Vanished,
+    RateLimited,
+    RunnerNotFound,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import (
-    LEASE,
-    RENEW,
-    Intent,
-    intents,
-    with_intent,
-    without_intents,
-)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Credential, Runner, parse_time
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import RunIntent
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
-    NEVER,
-    Credential,
-    Runner,
-    Wanted,
-    first_attributes,
-    instant,
+    DesiredRunner,
+    ObservedState,
+    initial_attributes,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.observe import look
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.observe import observe, search
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import (
-    Action,
-    Announce,
-    Create,
-    Delete,
+    CreateRunner,
+    DeclareIntent,
     DeleteByToken,
-    Refusal,
+    DeleteRunner,
     RemoveEntries,
     ResetToken,
-    Seen,
-    Settle,
-    Update,
+    SettleIntents,
+    Step,
+    UnsafeChange,
+    UpdateRunner,
     WriteEntry,
     plan,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import FilePort, GitLabPort
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 
-TRIES = 5
-CONTENDED = "File and runner were changed by others during each of several attempts; is another play running?"
+ATTEMPTS = 5
+
+NEVER_EXPIRES = "0001-01-01T00:00:00Z"
+"""What GitLab Runner writes into config.toml for a token that does not expire."""
 
 
-class Contended(Exception):
+class FilePort(Protocol):
+    """A host's config.toml. What changes it raises HostFileConflict if it is not the one that was read any more."""
+
+    def read(self) -> HostFile: ...
+
+    def replace(self, seen: HostFile, content: str) -> HostFile: ...
+
+    def remove(self, seen: HostFile) -> HostFile:
+        """Take the file back, and the directories and the system ID that `replace` made with it."""
+
+
+class ConcurrentChanges(Exception):
     """Another run changes the same file all the time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "File and runner were changed by others during each of several attempts; is another play running?"
+        )
 
 
 @dataclass
 class Outcome:
     """What a run has done, or in check mode what it would do.
 
-    actions: their names, in order, [] if nothing was to be done. first: the look and the plan the run began with.
-    asked: GitLab may hold a runner that this run asked for and that the file does not have. unsure: it may still make
-    one, for a reply did not come. file_existed: whether there was a file before this run.
-    runner and working: the runner and its credential in the end, None where GitLab does not show them or nothing is
-    left.
+    observed and planned: what the run began with. actions: the labels of the steps, in order, [] if nothing was to be
+    done. runner and credential: how it ended, None where GitLab does not show them or nothing is left. verified_at: the
+    server's time when the credential was last known to work.
     """
 
-    first: tuple[Seen, list[Action]]
+    observed: ObservedState
+    planned: list[Step]
     actions: list[str] = field(default_factory=list)
-    file_existed: bool = True
-    asked: bool = False
-    unsure: bool = False
     runner: Runner | None = None
-    working: Credential | None = None
+    credential: Credential | None = None
     verified_at: datetime | None = None
 
 
-def register(wanted: Wanted, file: FilePort, gitlab: GitLabPort, *, run: str, check: bool = False) -> Outcome:
-    """Bring the file and GitLab to what is wanted; with `check` only say what that takes.
+@dataclass
+class _Progress:
+    """What one attempt has to know of those before it.
 
-    run: a random name of this run, hexadecimal. Raises Refusal, GitLabError, HostFileError, ConfigTomlError and
-    Contended, each with one sentence, and always so that another run ends in one runner.
+    requested: GitLab may hold a runner that this run asked for and that the file does not have. outcome_unknown: it may
+    still make one, for a reply did not come. conflict: the file was replaced by another run since.
     """
-    outcome: Outcome | None = None
-    trouble: Exception | None = None
-    try:
-        for _attempt in range(TRIES):
-            try:
-                host = file.read()
-                seen = look(wanted, host, gitlab, run, asked=outcome is not None and outcome.asked)
-                actions = plan(wanted, seen)
-                if outcome is None:
-                    outcome = Outcome(first=(seen, actions), file_existed=host.exists)
-                outcome.runner, outcome.working, outcome.verified_at = seen.runner, seen.working, gitlab.clock()
-                execution = _Execution(wanted, file, gitlab, run, host, outcome)
-                execution.rehearse(actions)
-                if check:
-                    outcome.actions = [name for action in actions for name in names(action, wanted.present)]
-                    return outcome
-                execution.do(actions)
-            except (HostFileConflict, Vanished):  # the file or the runner was changed meanwhile
-                trouble = Contended(CONTENDED)
-            except Postponed as error:
-                if wanted.place is None:
-                    raise  # no look would show whether it was done nevertheless
-                trouble = error
-            else:
-                return outcome
-        raise trouble or Contended(CONTENDED)
-    except (GitLabError, HostFileError, Contended, Refusal, ConfigTomlError):
-        if trouble and outcome and outcome.asked:
-            _leave_intent(wanted, file, Intent(wanted.key, gitlab.clock(), run))
-        raise
+
+    file_existed: bool
+    requested: bool = False
+    outcome_unknown: bool = False
+    conflict: bool = False
 
 
-def _leave_intent(wanted: Wanted, file: FilePort, intent: Intent) -> None:
-    """Have later runs look for what this one has asked for, after the file was replaced together with its intent."""
-    with suppress(HostFileError):  # the failure that led here is the one to report
-        host = file.read()
-        if all(other.run != intent.run for other in intents(host.content, wanted.key)):
-            file.replace(host, with_intent(host.content, intent))
+def register(desired: DesiredRunner, file: FilePort, gitlab: GitLab, *, run: str, check_mode: bool = False) -> Outcome:
+    """Bring the file and GitLab to what is desired; in check mode only say what that takes.
+
+    run: a random name of this run, hexadecimal. Raises UnsafeChange, GitLabError, HostFileError, ConfigTomlError and
+    ConcurrentChanges, each with one sentence, and always so that another run ends in one runner.
+    """
+    return _Registration(desired, file, gitlab, RunIntent(desired.key, run)).run(check_mode)
 
 
-def names(action: Action, present: bool = True) -> Iterable[str]:
-    """What a user reads in `actions` for one action of a plan."""
-    if isinstance(action, Delete):
-        return ["removed_duplicate" if present else "deleted"]
-    if isinstance(action, DeleteByToken):
-        return ["deleted" if action.whole else "manager_removed"]
-    if isinstance(action, ResetToken):
-        return ["adopted", "token_reset"] if action.adopted else ["token_reset"]
-    if isinstance(action, Update):
-        return ["adopted", "updated"] if action.adopted else ["updated"]
-    if isinstance(action, Settle):
-        return ["settled"] if action.overdue else []
-    return {Create: ["created"], WriteEntry: ["entry_written"], RemoveEntries: ["entry_removed"]}.get(type(action), [])
+class _Registration:
+    """The attempts of one run."""
+
+    def __init__(self, desired: DesiredRunner, file: FilePort, gitlab: GitLab, intent: RunIntent) -> None:
+        self.desired = desired
+        self.file = file
+        self.gitlab = gitlab
+        self.intent = intent
+        self.progress: _Progress | None = None
+        self.outcome: Outcome | None = None
+
+    def run(self, check_mode: bool) -> Outcome:
+        with self._intent_left_behind():
+            failure: Exception = ConcurrentChanges()
+            for _attempt in range(ATTEMPTS):
+                try:
+                    return self._attempt(check_mode)
+                except (HostFileConflict, RunnerNotFound):
+                    failure = ConcurrentChanges()
+                    if self.progress:
+                        self.progress.conflict = True
+                except RateLimited as error:
+                    if self.desired.scope is None:
+                        raise  # no search would show whether it was done nevertheless
+                    failure = error
+            raise failure
+
+    def _attempt(self, check_mode: bool) -> Outcome:
+        host = self.file.read()
+        progress = self.progress = self.progress or _Progress(host.exists)
+        observed = observe(self.desired, host, self.gitlab, self.intent.run, requested=progress.requested)
+        steps = plan(self.desired, observed)
+        outcome = self.outcome = self.outcome or Outcome(observed, steps)
+        outcome.runner, outcome.credential = observed.runner, observed.verified_credential
+        outcome.verified_at = self.gitlab.clock()
+        application = _Application(self.desired, self.file, self.gitlab, self.intent, host, outcome, progress)
+        application.rehearse(steps)
+        if check_mode:
+            outcome.actions = [label for step in steps for label in step.labels]
+        else:
+            application.apply(steps)
+        return outcome
+
+    @contextmanager
+    def _intent_left_behind(self) -> Iterator[None]:
+        """Have later runs search for what this one has requested, if it fails after its intent was overwritten."""
+        try:
+            yield
+        except (GitLabError, HostFileError, ConcurrentChanges, UnsafeChange, ConfigTomlError):
+            if self.progress and self.progress.requested and self.progress.conflict:
+                with suppress(HostFileError):  # the failure that led here is the one to report
+                    host = self.file.read()
+                    if not self.intent.is_declared(host.content):
+                        self.file.replace(host, self.intent.declare(host.content, self.gitlab.clock()))
+            raise
 
 
-class _Execution:
+class _Application:
     """One attempt at a plan. Knows what the file holds after each of its own writes."""
 
     def __init__(
-        self, wanted: Wanted, file: FilePort, gitlab: GitLabPort, run: str, host: HostFile, outcome: Outcome
+        self,
+        desired: DesiredRunner,
+        file: FilePort,
+        gitlab: GitLab,
+        intent: RunIntent,
+        host: HostFile,
+        outcome: Outcome,
+        progress: _Progress,
     ) -> None:
-        self.wanted = wanted
+        self.desired = desired
         self.file = file
         self.gitlab = gitlab
-        self.run = run
+        self.intent = intent
         self.host = host
         self.outcome = outcome
-        self.handlers: Mapping[type, Callable[[Any], None]] = {
-            Announce: self.announce,
-            Delete: self.delete,
-            DeleteByToken: self.delete_by_token,
-            Create: self.create,
-            ResetToken: self.reset_token,
-            Update: self.update,
-            WriteEntry: self.write_entry,
-            RemoveEntries: self.remove_entries,
-            Settle: self.settle,
-        }
+        self.progress = progress
 
-    def do(self, actions: list[Action]) -> None:
+    def rehearse(self, steps: list[Step]) -> None:
+        """Fail before GitLab is asked for anything if the file could not take the entry."""
+        for step in steps:
+            if isinstance(step, WriteEntry):
+                self._with_entry(step, step.credential or Credential(1, "rehearsal"))
+
+    def apply(self, steps: list[Step]) -> None:
         try:
-            for action in actions:
-                self.handlers[type(action)](action)
-                self.outcome.actions += names(action, self.wanted.present)
-        except Postponed:
+            for step in steps:
+                self._apply(step)
+                self.outcome.actions += step.labels
+        except RateLimited:
             raise  # the next attempt goes on with our intent
         except GitLabError:
-            if not self.outcome.asked:
-                self.withdraw()
+            if not self.progress.requested:
+                self._withdraw_intent()
             raise
 
-    def rehearse(self, actions: list[Action]) -> None:
-        """Fail before GitLab is asked for anything if the file could not take the entry."""
-        for action in actions:
-            if isinstance(action, WriteEntry):
-                self.with_entry(action, action.credential or Credential(1, "rehearsal"))
+    @singledispatchmethod
+    def _apply(self, step: Step) -> None:
+        raise TypeError(step)
 
-    def write(self, content: str) -> None:
-        if content != self.host.content or not self.host.system_id_seeded:
-            self.host = self.file.replace(self.host, content)
+    @_apply.register
+    def _declare_intent(self, _step: DeclareIntent) -> None:
+        """After a stall another run may have cleared the last one: then the write is a conflict."""
+        self._write(self.intent.declare(self.host.content, self.gitlab.clock()))
 
-    def announce(self, action: Announce | None = None) -> None:
-        """Have an intent in the file that is younger than RENEW.
-
-        After a stall another run may have cleared the last one: then the file is another, and the write a conflict.
-        """
-        now = self.gitlab.clock()
-        mine = [intent for intent in intents(self.host.content, self.wanted.key) if intent.run == self.run]
-        if not mine or mine[0].older_than(RENEW, now):
-            self.write(with_intent(self.host.content, Intent(self.wanted.key, now, self.run)))
-
-    def create(self, action: Create) -> None:
-        wanted = self.wanted
-        attributes = first_attributes(wanted)
-        self.announce()
-        asked_before = self.outcome.asked
-        self.outcome.asked = True  # from here on our intent stays in the file until a look has settled the matter
+    @_apply.register
+    def _create_runner(self, _step: CreateRunner) -> None:
+        desired, progress = self.desired, self.progress
+        attributes = initial_attributes(desired)
+        self._declare_intent(DeclareIntent())
+        requested_before = progress.requested
+        progress.requested = True  # from here on our intent stays in the file until a search has settled the matter
         try:
-            if wanted.place is None:
-                self.obtained(self.gitlab.register(wanted.credential, attributes))
+            if desired.scope is None:
+                self._obtained(self.gitlab.register(desired.credential, attributes))
             else:
-                self.obtained(self.gitlab.create(wanted.place, attributes))
+                self._obtained(self.gitlab.create(desired.scope, attributes))
         except OutcomeUnknown:
-            self.outcome.unsure = True
-            place = wanted.place
-            found = self.gitlab.runners_with_key(place, wanted.key, wanted.description) if place else ()
+            progress.outcome_unknown = True
+            found = search(desired, self.gitlab)
             if not found:
                 raise
-            self.obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
-        except Postponed:
+            self._obtained(self.gitlab.reset_token(found[-1].id))  # it was created, and its token got lost
+        except RateLimited:
             raise
         except GitLabError:
-            self.outcome.asked = asked_before
+            progress.requested = requested_before
             raise
 
-    def reset_token(self, action: ResetToken) -> None:
-        self.announce()
-        self.outcome.runner = action.runner
-        self.obtained(self.gitlab.reset_token(action.runner.id))
+    @_apply.register
+    def _reset_token(self, step: ResetToken) -> None:
+        self._declare_intent(DeclareIntent())
+        self.outcome.runner = step.runner
+        self._obtained(self.gitlab.reset_token(step.runner.id))
 
-    def obtained(self, credential: Credential) -> None:
-        self.outcome.working, self.outcome.verified_at = credential, self.gitlab.clock()
-
-    def update(self, action: Update) -> None:
-        now = self.gitlab.update(action.runner.id, action.changes)
-        was = action.runner
+    @_apply.register
+    def _update_runner(self, step: UpdateRunner) -> None:
+        updated, before = self.gitlab.update(step.runner.id, step.changes), step.runner
         self.outcome.runner = replace(
-            now, status=was.status, version=was.version, contacted_at=was.contacted_at, managers=was.managers
+            updated,
+            status=before.status,
+            version=before.version,
+            contacted_at=before.contacted_at,
+            managers=before.managers,
         )
 
-    def delete(self, action: Delete) -> None:
-        self.gitlab.delete(action.runner.id)
+    @_apply.register
+    def _delete_runner(self, step: DeleteRunner) -> None:
+        self.gitlab.delete(step.runner.id)
 
-    def delete_by_token(self, action: DeleteByToken) -> None:
-        if action.whole:
-            self.gitlab.delete_by_token(action.entry.token)
+    @_apply.register
+    def _delete_by_token(self, step: DeleteByToken) -> None:
+        if step.whole_runner:
+            self.gitlab.delete_by_token(step.entry.token)
         else:
-            self.gitlab.delete_manager(action.entry.token, self.host.system_id)
+            self.gitlab.delete_manager(step.entry.token, self.host.system_id)
 
-    def write_entry(self, action: WriteEntry) -> None:
-        credential = action.credential or self.outcome.working
+    @_apply.register
+    def _write_entry(self, step: WriteEntry) -> None:
+        credential = step.credential or self.outcome.credential
         if credential is None:
             raise AssertionError("a plan writes an entry only after it has a token")
-        self.write(self.with_entry(action, credential))
-        self.outcome.working = credential
+        self._write(self._with_entry(step, credential))
+        self.outcome.credential = credential
 
-    def with_entry(self, action: WriteEntry, credential: Credential) -> str:
-        entry = action.entry
-        values: dict[str, Any] = {"name": self.wanted.name}
-        if entry is None or entry.url != self.wanted.url:  # a slash at the end of the file's url is nobody's concern
-            values["url"] = self.wanted.url
+    @_apply.register
+    def _remove_entries(self, step: RemoveEntries) -> None:
+        self._write(remove_entries(self.host.content, [entry.index for entry in step.entries]))
+        self.outcome.runner = self.outcome.credential = None
+
+    @_apply.register
+    def _settle_intents(self, _step: SettleIntents) -> None:
+        self._write(self._settled(self.host.content))
+
+    def _obtained(self, credential: Credential) -> None:
+        self.outcome.credential, self.outcome.verified_at = credential, self.gitlab.clock()
+
+    def _with_entry(self, step: WriteEntry, credential: Credential) -> str:
+        entry = step.entry
+        values: dict[str, Any] = {"name": self.desired.name}
+        if entry is None or entry.url != self.desired.url:  # a slash at the end of the file's url is nobody's concern
+            values["url"] = self.desired.url
         values |= {"id": credential.id, "token": credential.token}
         if entry is None or entry.token != credential.token:
-            expires = instant(credential.expires or "") or instant(NEVER)
+            expires = parse_time(credential.expires or "") or parse_time(NEVER_EXPIRES)
             values["token_obtained_at"] = self.gitlab.clock().replace(microsecond=0)
             values["token_expires_at"] = expires.replace(microsecond=0) if expires else None
-        content = set_entry(self.settled(self.host.content), entry.index if entry else None, values)
-        return remove_entries(content, [double.index for double in action.doubles]) if action.doubles else content
+        content = set_entry(self._settled(self.host.content), entry.index if entry else None, values)
+        duplicates = [duplicate.index for duplicate in step.duplicates]
+        return remove_entries(content, duplicates) if duplicates else content
 
-    def remove_entries(self, action: RemoveEntries) -> None:
-        self.write(remove_entries(self.host.content, [entry.index for entry in action.entries]))
-        self.outcome.runner = self.outcome.working = None
+    def _settled(self, content: str) -> str:
+        """Where a reply was lost, what a search found may be another run's: then our intent stays."""
+        return self.intent.settle(content, self.gitlab.clock(), keep_own=self.progress.outcome_unknown)
 
-    def settle(self, action: Settle) -> None:
-        self.write(self.settled(self.host.content))
-
-    def settled(self, content: str) -> str:
-        """Without our own intent (what we asked for is in the file) and those that no run can still be about.
-
-        Where a reply was lost, what a look found may have been another run's: then ours stays for its whole lease.
-        """
-        now = self.gitlab.clock()
-
-        def done(intent: Intent) -> bool:
-            ours = intent.run == self.run and not self.outcome.unsure
-            return intent.key == self.wanted.key and (ours or intent.older_than(LEASE, now))
-
-        return without_intents(content, done)
-
-    def withdraw(self) -> None:
-        """After a clear failure: nothing of ours is under way, so no later run has to look for it."""
-        mine = (self.wanted.key, self.run)
-        content = without_intents(self.host.content, lambda intent: (intent.key, intent.run) == mine)
+    def _withdraw_intent(self) -> None:
+        """After a clear failure: nothing of ours is under way, so no later run has to search for it."""
+        content = self.intent.withdraw(self.host.content)
         if content == self.host.content:
             return
         with suppress(HostFileError):  # the failure that led here is the one to report
-            if says_nothing(content) and not self.outcome.file_existed:
+            if says_nothing(content) and not self.progress.file_existed:
                 self.host = self.file.remove(self.host)
             else:
-                self.write(content)
+                self._write(content)
+
+    def _write(self, content: str) -> None:
+        if content != self.host.content or not self.host.system_id_seeded:
+            self.host = self.file.replace(self.host, content)

@@ -1,65 +1,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What registration speaks of: a wanted runner, an entry in config.toml, a runner in GitLab, the key that joins them.
+"""What registration speaks of: the desired runner, the entry in config.toml, the state of both, and the key that joins
+an entry with a runner in GitLab.
 
 Secrets are kept out of every repr.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-KEY_MARK = "pifleet.ci: "
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Credential, Runner, RunnerScope
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import CREATED_RUNNER_PREFIX
+
+KEY_PREFIX = "pifleet.ci: "
 """What the line of a maintenance note starts with that holds our key."""
 
-NOTE_LIMIT = DESCRIPTION_LIMIT = 1024
 
-READY_MADE = "glrt-"
-"""What tells a runner authentication token from one that a registration token brought (glrtr-, or no prefix)."""
-
-NEVER = "0001-01-01T00:00:00Z"
-"""What GitLab Runner writes for a token that does not expire."""
-
-
-class Way(Enum):
-    """The three ways in, named by the option that holds the credential."""
+class AuthMethod(Enum):
+    """The three ways to authenticate, named by the option that holds the credential."""
 
     API = "api_token"
     REGISTRATION = "registration_token"
-    READY = "token"
+    RUNNER = "token"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in GitLab a runner lives. `owner` is the group's or project's id, None for the whole instance."""
-
-    runner_type: str
-    owner: int | None
-
-    def __str__(self) -> str:
-        kind = self.runner_type.removesuffix("_type")
-        return "the instance" if self.owner is None else f"{kind} {self.owner}"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One runner as the play declares it, checked (see _registration/options.py).
+class DesiredRunner:
+    """One runner as the play declares it, validated (see _registration/options.py).
 
     `attributes` are GitLab's names and hold only what the play sets; `note` is the user's part of the maintenance
-    note, None to leave it alone. `place` is None unless an API token is used.
+    note, None to leave it alone. `scope` is None unless an API token is used.
     """
 
     host: str
     name: str
     url: str
     key: str
-    way: Way
+    auth_method: AuthMethod
     credential: str = field(repr=False)
-    place: Place | None
+    scope: RunnerScope | None
     description: str
     attributes: Mapping[str, Any]
     note: str | None = None
@@ -82,12 +64,9 @@ class Entry:
     token: str = field(repr=False)
 
     @property
-    def ready_made(self) -> bool:
-        """Whether the token's runner was made with an API token or in the web page, not with a registration token.
-
-        https://docs.gitlab.com/security/tokens/#token-prefixes; an instance may put a prefix of its own in front.
-        """
-        return READY_MADE in self.token
+    def is_created_runner(self) -> bool:
+        """Whether the token's runner was created by API token or in the web page, not by a registration token."""
+        return CREATED_RUNNER_PREFIX in self.token
 
     @property
     def from_environment(self) -> bool:
@@ -108,94 +87,80 @@ class Entry:
         return cls(index, get("name", str), get("url", str).rstrip("/"), get("id", int), get("token", str))
 
 
+class EntryStatus(Enum):
+    """What the token in the file's entry of the desired name is worth."""
+
+    MISSING = "there is no entry of that name, or it has no token"
+    VALID = "GitLab accepts the token, and its runner carries our key (or is out of our sight)"
+    UNMANAGED = "GitLab accepts the token, and its runner carries no key"
+    REVOKED = "GitLab refuses the token, or its runner is gone"
+    OTHER_HOST = "its runner carries the key of another host: this file was cloned, or the host renamed"
+    OTHER_INSTANCE = "the entry is for another GitLab, which must not see or lose its token"
+    FROM_ENVIRONMENT = "GitLab Runner takes the token or the address from its environment, which is not visible here"
+
+
 @dataclass(frozen=True)
-class Manager:
-    """One machine that runs a runner, as GitLab saw it last."""
+class ObservedState:
+    """What the file and GitLab say of one desired runner.
 
-    system_id: str
-    online: bool
-    ip_address: str
-    contacted_at: str
-
-
-@dataclass(frozen=True)
-class Runner:
-    """A runner in GitLab. `managers` is None while nobody asked for them, or where GitLab does not show them.
-
-    note_shown is False where the note is null: the runner has none, or the API token's user may not see it.
+    entry: the entry that `status` speaks of. duplicate_entries: further entries for the same runner.
+    runner: the runner of the entry's token, None if it is not usable or not visible (no API token).
+    duplicate_runners: runners with our key besides `runner`, () also when nobody had to search.
+    foreign_runner: where the entry's token is another host's, that host's runner.
+    supplied_credential: the play's own token, if GitLab accepts it and the file holds another one.
+    verified_credential: the entry's token as GitLab verified it.
+    intent_is_ours: this run's own intent stands in the file. intent_expired: one stands there that no run can still be
+    about (see _registration/intents.py).
     """
 
-    id: int
-    runner_type: str
-    owners: frozenset[int]
-    description: str
-    note: str
-    attributes: Mapping[str, Any]
-    status: str = ""
-    version: str = ""
-    contacted_at: str = ""
-    managers: tuple[Manager, ...] | None = None
-    note_shown: bool = True
-
-    @property
-    def key(self) -> str | None:
-        return key_of(self.note)
+    system_id: str
+    status: EntryStatus
+    entry: Entry | None = None
+    duplicate_entries: tuple[Entry, ...] = ()
+    runner: Runner | None = None
+    duplicate_runners: tuple[Runner, ...] = ()
+    foreign_runner: Runner | None = None
+    supplied_credential: Credential | None = None
+    verified_credential: Credential | None = None
+    system_id_seeded: bool = True
+    intent_is_ours: bool = False
+    intent_expired: bool = False
 
 
-@dataclass(frozen=True)
-class Credential:
-    """A runner authentication token as GitLab hands it out: once."""
-
-    id: int
-    token: str = field(repr=False)
-    expires: str | None = None
-
-
-ATTRIBUTES = ("paused", "locked", "run_untagged", "access_level", "maximum_timeout", "tag_list")
-
-
-def key_of(note: str) -> str | None:
+def key_of(note: str | None) -> str | None:
     """The key in a maintenance note, None if it has none. The last line that holds one counts."""
-    keys = [line[len(KEY_MARK) :].strip() for line in note.splitlines() if line.startswith(KEY_MARK)]
+    keys = [line[len(KEY_PREFIX) :].strip() for line in (note or "").splitlines() if line.startswith(KEY_PREFIX)]
     return keys[-1] if keys else None
 
 
 def users_part(note: str) -> str:
     """A maintenance note without our line; line ends as \\n, no blank ends."""
-    return "\n".join(line.rstrip() for line in note.splitlines() if not line.startswith(KEY_MARK)).strip()
+    return "\n".join(line.rstrip() for line in note.splitlines() if not line.startswith(KEY_PREFIX)).strip()
 
 
 def with_key(note: str, key: str) -> str:
     """A maintenance note of the user's part and, on its last line, our key."""
-    return "\n".join(part for part in (users_part(note), KEY_MARK + key) if part)
+    return "\n".join(part for part in (users_part(note), KEY_PREFIX + key) if part)
 
 
-def instant(text: str) -> datetime | None:
-    """GitLab's ISO 8601 time, None for "" and for what is none. Times without a zone are UTC, as GitLab means them."""
-    try:
-        moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def drift(wanted: Wanted, runner: Runner) -> dict[str, Any]:
-    """What a PUT has to change so that `runner` is as wanted, in GitLab's names; {} if nothing. Tags are a set."""
-    note = runner.note if wanted.note is None else wanted.note
+def attribute_changes(desired: DesiredRunner, runner: Runner) -> dict[str, Any]:
+    """What a PUT has to change so that `runner` is as desired, in GitLab's names; {} if nothing. Tags are a set."""
+    present = runner.note or ""
+    note = present if desired.note is None else desired.note
     changes: dict[str, Any] = {}
-    if runner.description != wanted.description:
-        changes["description"] = wanted.description
-    for attribute, value in wanted.attributes.items():
+    if runner.description != desired.description:
+        changes["description"] = desired.description
+    for attribute, value in desired.attributes.items():
         has = runner.attributes.get(attribute)
         same = set(value) == set(has or ()) if attribute == "tag_list" else (value or None) == (has or None)
         if not same:
             changes[attribute] = value or None if attribute == "maximum_timeout" else value
-    if runner.key != wanted.key or users_part(runner.note) != users_part(note):
-        changes["maintenance_note"] = with_key(note, wanted.key)
+    if key_of(present) != desired.key or users_part(present) != users_part(note):
+        changes["maintenance_note"] = with_key(note, desired.key)
     return changes
 
 
-def first_attributes(wanted: Wanted) -> dict[str, Any]:
-    """What a new runner is created with, without empty values: GitLab drops them there, they are its defaults."""
-    given = {name: value for name, value in wanted.attributes.items() if value or value is False}
-    return given | {"description": wanted.description, "maintenance_note": with_key(wanted.note or "", wanted.key)}
+def initial_attributes(desired: DesiredRunner) -> dict[str, Any]:
+    """What a runner is created with, without empty values: GitLab drops them there, they are its defaults."""
+    given = {name: value for name, value in desired.attributes.items() if value or value is False}
+    return given | {"description": desired.description, "maintenance_note": with_key(desired.note or "", desired.key)}

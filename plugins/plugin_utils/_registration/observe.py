@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking: what the file and GitLab say about one wanted runner, in as few requests as the answer needs.
+"""Observing: what the file and GitLab say about one desired runner, in as few requests as the answer needs.
 
 Where the file's token works: GET /runners/:id, then POST /runners/verify, and nothing else. The GET comes first so
 that it shows when the runner's own process was last in contact (verify is a heartbeat), and so that a clone's token is
-recognised by the key in the note before it is used. Lists are read only if the token does not settle the matter.
+recognised by the key in the note before it is used. GitLab is searched only if the token does not settle the matter.
 """
 
 from __future__ import annotations
@@ -12,143 +12,190 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import LEASE, intents
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Credential, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import LIFETIME, intents
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
-    Credential,
+    AuthMethod,
+    DesiredRunner,
     Entry,
-    Runner,
-    Wanted,
-    Way,
+    EntryStatus,
+    ObservedState,
+    key_of,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Held, Seen
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile
 
-_WORTH = (Held.EXTERNAL, Held.OURS, Held.UNMARKED, Held.REFUSED, Held.FOREIGN, Held.ELSEWHERE, Held.NOTHING)
+_PREFERENCE = (
+    EntryStatus.FROM_ENVIRONMENT,
+    EntryStatus.VALID,
+    EntryStatus.UNMANAGED,
+    EntryStatus.REVOKED,
+    EntryStatus.OTHER_HOST,
+    EntryStatus.OTHER_INSTANCE,
+    EntryStatus.MISSING,
+)
+"""Which of several entries of one name counts."""
 
 
 @dataclass(frozen=True)
-class _Judgement:
-    held: Held
+class _InspectedEntry:
+    status: EntryStatus
     entry: Entry | None = None
     runner: Runner | None = None
-    working: Credential | None = None
+    credential: Credential | None = None
 
 
-def look(wanted: Wanted, host: HostFile, gitlab: GitLabPort, run: str, *, asked: bool = False) -> Seen:
-    """What is seen now; `run` is the name of this run in its intents, `asked` whether it has asked for a runner before.
+def observe(
+    desired: DesiredRunner, host: HostFile, gitlab: GitLab, run: str, *, requested: bool = False
+) -> ObservedState:
+    """What there is now. `run` names this run in its intents, `requested` says that it has asked for a runner before.
 
-    Raises ConfigTomlError for a file that does not parse, before any request, and GitLabError.
+    Raises ConfigTomlError for a file that does not parse, before any request; UnsafeChange where a search cannot tell
+    whether a runner is ours; GitLabError.
     """
     entries = [Entry.of(index, table) for index, table in enumerate(parse(host.content).get("runners", []))]
-    named = [entry for entry in entries if entry.name == wanted.name]
-    judgements = [_judge(wanted, entry, gitlab, host.system_id) for entry in named]
-    best = min(judgements, key=lambda each: _WORTH.index(each.held), default=_Judgement(Held.NOTHING))
-    given = _given(wanted, best, gitlab, host.system_id)
-    if given:
-        best = _Judgement(Held.NOTHING, best.entry)
-    announced = intents(host.content, wanted.key)
+    named = [entry for entry in entries if entry.name == desired.name]
+    inspected = [_inspect(desired, entry, gitlab, host.system_id) for entry in named]
+    best = min(
+        inspected,
+        key=lambda each: _PREFERENCE.index(each.status),
+        default=_InspectedEntry(EntryStatus.MISSING),
+    )
+    supplied = _supplied_credential(desired, best, gitlab, host.system_id)
+    if supplied:
+        best = _InspectedEntry(EntryStatus.MISSING, best.entry)
+    declared = intents(host.content, desired.key)
 
     ours: tuple[Runner, ...] = ()
-    if wanted.place and best.held is not Held.EXTERNAL:
-        doubtful = best.held is not Held.OURS or len(named) > 1 or bool(announced) or asked
-        if doubtful or not wanted.present:
-            ours = gitlab.runners_with_key(wanted.place, wanted.key, wanted.description)
-            best = _renamed(wanted, best, ours, entries, gitlab, host.system_id)
+    if desired.scope and best.status is not EntryStatus.FROM_ENVIRONMENT:
+        doubtful = best.status is not EntryStatus.VALID or len(named) > 1 or bool(declared) or requested
+        if doubtful or not desired.present:
+            ours = search(desired, gitlab)
+            best = _renamed_entry(desired, best, ours, entries, gitlab, host.system_id)
     kept_id = best.runner.id if best.runner else 0
-    others = tuple(_with_managers(runner, gitlab) for runner in ours if runner.id != kept_id)
-    if best.held is Held.UNMARKED and best.runner:
+    duplicates = tuple(_with_managers(runner, gitlab) for runner in ours if runner.id != kept_id)
+    if best.status is EntryStatus.UNMANAGED and best.runner:
         best = replace(best, runner=_with_managers(best.runner, gitlab))
 
-    return Seen(
+    other_host = best.status is EntryStatus.OTHER_HOST
+    return ObservedState(
         system_id=host.system_id,
-        held=best.held,
+        status=best.status,
         entry=best.entry,
-        doubles=tuple(_doubles(wanted, best, others, entries)),
-        runner=None if best.held is Held.FOREIGN else best.runner,
-        stranger=best.runner if best.held is Held.FOREIGN else None,
-        others=others,
-        given=given,
-        working=best.working,
-        seeded=host.system_id_seeded,
-        announced=any(intent.run == run for intent in announced),
-        overdue=any(intent.older_than(LEASE, gitlab.clock()) for intent in announced),
+        duplicate_entries=tuple(_duplicate_entries(desired, best, duplicates, entries)),
+        runner=None if other_host else best.runner,
+        foreign_runner=best.runner if other_host else None,
+        duplicate_runners=duplicates,
+        supplied_credential=supplied,
+        verified_credential=best.credential,
+        system_id_seeded=host.system_id_seeded,
+        intent_is_ours=any(intent.run == run for intent in declared),
+        intent_expired=any(intent.older_than(LIFETIME, gitlab.clock()) for intent in declared),
     )
 
 
-def _judge(wanted: Wanted, entry: Entry, gitlab: GitLabPort, system_id: str) -> _Judgement:
+def search(desired: DesiredRunner, gitlab: GitLab) -> tuple[Runner, ...]:
+    """All runners of the desired scope that carry the key, by ID; () without an API token.
+
+    Raises UnsafeChange for a runner of the desired description whose note the token's user may not see: it may be ours.
+    """
+    if desired.scope is None:
+        return ()
+    listed = gitlab.list_runners(desired.scope)
+    for each in listed:
+        if each.note is None and each.description == desired.description:
+            raise UnsafeChange(
+                f'Runner {each.id} of {desired.scope} at {desired.url} is called "{each.description}" as well, but the '
+                "API token's user may not see its maintenance note, by which runners are recognised. Use a token whose "
+                "user may update that runner, or give the wanted one another description."
+            )
+    found = [each.runner or gitlab.runner(each.id) for each in listed if key_of(each.note) == desired.key]
+    return tuple(runner for runner in found if runner and key_of(runner.note) == desired.key)
+
+
+def _inspect(desired: DesiredRunner, entry: Entry, gitlab: GitLab, system_id: str) -> _InspectedEntry:
     """What the entry's token is worth."""
     if entry.from_environment:
-        return _Judgement(Held.EXTERNAL, entry)
+        return _InspectedEntry(EntryStatus.FROM_ENVIRONMENT, entry)
     if not entry.token:
-        return _Judgement(Held.NOTHING, entry)
-    runner = gitlab.runner(entry.id) if wanted.way is Way.API and entry.id else None
-    if entry.url != wanted.url and (runner is None or runner.key != wanted.key):
-        return _Judgement(Held.ELSEWHERE, entry)
-    if runner and runner.key not in (None, wanted.key):
+        return _InspectedEntry(EntryStatus.MISSING, entry)
+    by_api_token = desired.auth_method is AuthMethod.API
+    runner = gitlab.runner(entry.id) if by_api_token and entry.id else None
+    key = key_of(runner.note) if runner else None
+    if entry.url != desired.url and key != desired.key:
+        return _InspectedEntry(EntryStatus.OTHER_INSTANCE, entry)
+    if key not in (None, desired.key):
         # not verified: that would add this machine to another host's runner
-        return _Judgement(Held.FOREIGN, entry, runner)
-    working = gitlab.verify(entry.token, system_id)
-    if working is None:
-        return _Judgement(Held.REFUSED, entry)
-    if wanted.way is not Way.API:
-        return _Judgement(Held.OURS, entry, None, working)
-    if runner is None or runner.id != working.id:  # the file says no id, or a wrong one
-        runner = gitlab.runner(working.id)
+        return _InspectedEntry(EntryStatus.OTHER_HOST, entry, runner)
+    credential = gitlab.verify(entry.token, system_id)
+    if credential is None:
+        return _InspectedEntry(EntryStatus.REVOKED, entry)
+    if not by_api_token:
+        return _InspectedEntry(EntryStatus.VALID, entry, None, credential)
+    if runner is None or runner.id != credential.id:  # the file says no ID, or a wrong one
+        runner = gitlab.runner(credential.id)
     if runner is None:
-        return _Judgement(Held.REFUSED, entry)  # deleted between two requests
-    if runner.key not in (None, wanted.key):
-        return _Judgement(Held.FOREIGN, entry, runner)
-    return _Judgement(Held.OURS if runner.key else Held.UNMARKED, entry, runner, working)
+        return _InspectedEntry(EntryStatus.REVOKED, entry)  # deleted between two requests
+    key = key_of(runner.note)
+    if key not in (None, desired.key):
+        return _InspectedEntry(EntryStatus.OTHER_HOST, entry, runner)
+    return _InspectedEntry(EntryStatus.VALID if key else EntryStatus.UNMANAGED, entry, runner, credential)
 
 
-def _given(wanted: Wanted, best: _Judgement, gitlab: GitLabPort, system_id: str) -> Credential | None:
-    """A ready-made token that works while the file holds another one: it replaces that.
+def _supplied_credential(
+    desired: DesiredRunner, best: _InspectedEntry, gitlab: GitLab, system_id: str
+) -> Credential | None:
+    """The play's own runner token, if it works while the file holds another one: it replaces that.
 
-    After the runner's own process has rotated the token it is the other way round: the file's works, the given one
+    After the runner's own process has rotated the token it is the other way round: the file's works, the supplied one
     does not, and the file's stays.
     """
-    if wanted.way is not Way.READY or not wanted.present or best.held in (Held.ELSEWHERE, Held.EXTERNAL):
+    if desired.auth_method is not AuthMethod.RUNNER or not desired.present:
         return None
-    if best.entry and best.entry.token == wanted.credential:
+    if best.status in (EntryStatus.OTHER_INSTANCE, EntryStatus.FROM_ENVIRONMENT):
         return None
-    return gitlab.verify(wanted.credential, system_id)
+    if best.entry and best.entry.token == desired.credential:
+        return None
+    return gitlab.verify(desired.credential, system_id)
 
 
-def _renamed(
-    wanted: Wanted,
-    best: _Judgement,
+def _renamed_entry(
+    desired: DesiredRunner,
+    best: _InspectedEntry,
     ours: tuple[Runner, ...],
     entries: Iterable[Entry],
-    gitlab: GitLabPort,
+    gitlab: GitLab,
     system_id: str,
-) -> _Judgement:
+) -> _InspectedEntry:
     """Where no entry has the name, but one holds the working token of a runner with our key: that one."""
     if best.entry is None:
         for entry in entries:
-            if entry.url == wanted.url and entry.id in {runner.id for runner in ours}:
-                judgement = _judge(wanted, entry, gitlab, system_id)
-                if judgement.held is Held.OURS:
-                    return judgement
+            if entry.url == desired.url and entry.id in {runner.id for runner in ours}:
+                inspected = _inspect(desired, entry, gitlab, system_id)
+                if inspected.status is EntryStatus.VALID:
+                    return inspected
     return best
 
 
-def _doubles(wanted: Wanted, best: _Judgement, others: tuple[Runner, ...], entries: Iterable[Entry]) -> Iterable[Entry]:
+def _duplicate_entries(
+    desired: DesiredRunner, best: _InspectedEntry, duplicates: tuple[Runner, ...], entries: Iterable[Entry]
+) -> Iterable[Entry]:
     """Entries that say again what the kept one says: of its name, its token, or any runner with our key.
 
     One for another GitLab is none, whatever its name: its token works there.
     """
-    foreign = best.held is Held.FOREIGN
-    ids = {runner.id for runner in (*others, *((best.runner,) if best.runner and not foreign else ()))}
-    token = best.entry.token if best.entry and not foreign else ""
-    urls = {wanted.url, best.entry.url if best.entry else ""}
+    other_host = best.status is EntryStatus.OTHER_HOST
+    ids = {runner.id for runner in (*duplicates, *((best.runner,) if best.runner and not other_host else ()))}
+    token = best.entry.token if best.entry and not other_host else ""
+    urls = {desired.url, best.entry.url if best.entry else ""}
     for entry in entries:
         same_runner = entry.id in ids or (token != "" and entry.token == token)
-        shared = wanted.way is Way.READY  # one ready-made token may stand in several entries on purpose
+        shared = desired.auth_method is AuthMethod.RUNNER  # one token may stand in several entries on purpose
         here = (entry.url in urls or not entry.token) and not entry.from_environment
-        if entry != best.entry and here and (entry.name == wanted.name or (same_runner and not shared)):
+        if entry != best.entry and here and (entry.name == desired.name or (same_runner and not shared)):
             yield entry
 
 
-def _with_managers(runner: Runner, gitlab: GitLabPort) -> Runner:
+def _with_managers(runner: Runner, gitlab: GitLab) -> Runner:
     return replace(runner, managers=gitlab.managers(runner.id))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a task's options to a Wanted runner, or one sentence for each thing that is wrong with them. Pure.
+"""From a task's options to a DesiredRunner, or one sentence for each thing that is wrong with them. Pure.
 
 All that GitLab would refuse later is refused here, before any request: its limits are
 https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/runner.rb
@@ -13,41 +13,69 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     ATTRIBUTES,
     DESCRIPTION_LIMIT,
-    KEY_MARK,
     NOTE_LIMIT,
-    READY_MADE,
-    Place,
-    Wanted,
-    Way,
+    RunnerScope,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import CREATED_RUNNER_PREFIX
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    KEY_PREFIX,
+    AuthMethod,
+    DesiredRunner,
     with_key,
 )
+
+REGISTRATION_OPTIONS: dict[str, Any] = {
+    **GITLAB_OPTIONS,
+    "config_path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
+    "name": {"type": "str"},
+    "registration_token": {"type": "str", "no_log": True},
+    "token": {"type": "str", "no_log": True},
+    "fleet": {"type": "str", "default": "default"},
+    "runner_type": {"type": "str", "choices": ["instance_type", "group_type", "project_type"]},
+    "group_id": {"type": "int"},
+    "project_id": {"type": "int"},
+    "description": {"type": "str"},
+    "tag_list": {"type": "list", "elements": "str"},
+    "run_untagged": {"type": "bool"},
+    "locked": {"type": "bool"},
+    "paused": {"type": "bool"},
+    "access_level": {"type": "str", "choices": ["not_protected", "ref_protected"]},
+    "maximum_timeout": {"type": "int"},
+    "maintenance_note": {"type": "str"},
+    "takeover": {"type": "bool", "default": False},
+    "adopt_existing_entry": {"type": "bool", "default": True},
+    "recover": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+"""The argument spec of gitlab_runner_register."""
 
 OWNERS = {"instance_type": None, "group_type": "group_id", "project_type": "project_id"}
 TAG_COUNT, TAG_LENGTH = 50, 255
 SHORTEST_TIMEOUT = 600
 
 
-class WantedError(Exception):
+class OptionsError(Exception):
     """The options cannot be meant; one sentence that names host, option and what to do."""
 
 
-def wanted_runner(options: Mapping[str, Any], host: str) -> Wanted:
-    """Check the options of gitlab_runner_register (None where not given) for a host. Raises WantedError."""
+def desired_runner(options: Mapping[str, Any], host: str) -> DesiredRunner:
+    """Validate the options of gitlab_runner_register (None where not given) for a host. Raises OptionsError."""
     problems = list(_problems(options, host))
     if problems:
-        raise WantedError(f"Runner {json.dumps(options.get('name') or '')} of {host}: " + " ".join(problems))
-    way = next(way for way in Way if options.get(way.value))
-    return Wanted(
+        raise OptionsError(f"Runner {json.dumps(options.get('name') or '')} of {host}: " + " ".join(problems))
+    auth_method = next(method for method in AuthMethod if options.get(method.value))
+    return DesiredRunner(
         host=host,
         name=options["name"],
         url=options["url"].rstrip("/"),
         key=_key(options, host),
-        way=way,
-        credential=options[way.value],
-        place=_place(options) if way is Way.API else None,
+        auth_method=auth_method,
+        credential=options[auth_method.value],
+        scope=_scope(options) if auth_method is AuthMethod.API else None,
         description=_description(options, host),
         attributes={name: options[name] for name in ATTRIBUTES if options.get(name) is not None},
         note=options.get("maintenance_note"),
@@ -59,11 +87,11 @@ def wanted_runner(options: Mapping[str, Any], host: str) -> Wanted:
 
 def without_effect(options: Mapping[str, Any]) -> list[str]:
     """The names of given options that nothing can be done with: GitLab shows and changes them only by api_token."""
-    if options.get(Way.API.value):
+    if options.get(AuthMethod.API.value):
         return []
-    place = ["runner_type", "group_id", "project_id"]
-    kept = [*ATTRIBUTES, "description", "maintenance_note"] if options.get(Way.READY.value) else []
-    return [name for name in (*place, *kept) if options.get(name) is not None]
+    scope = ["runner_type", "group_id", "project_id"]
+    kept = [*ATTRIBUTES, "description", "maintenance_note"] if options.get(AuthMethod.RUNNER.value) else []
+    return [name for name in (*scope, *kept) if options.get(name) is not None]
 
 
 def _problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
@@ -74,14 +102,14 @@ def _problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
         yield "url is missing or not an http(s) address; give the address of GitLab, such as https://gitlab.example.com."
     elif url.username or url.password or url.query or url.fragment or url.path.rstrip("/").endswith("/api/v4"):
         yield "url holds more than GitLab's address: no user, no query, and without /api/v4."
-    if options.get(Way.API.value):
-        yield from _place_problems(options)
+    if options.get(AuthMethod.API.value):
+        yield from _scope_problems(options)
     yield from _attribute_problems(options)
     yield from _text_problems(options, host)
 
 
 def _credential_problems(options: Mapping[str, Any]) -> Iterator[str]:
-    given = [way.value for way in Way if options.get(way.value)]
+    given = [method.value for method in AuthMethod if options.get(method.value)]
     if not given:
         yield "no credential; set one of api_token (recommended), registration_token and token."
     elif len(given) > 1:
@@ -89,8 +117,8 @@ def _credential_problems(options: Mapping[str, Any]) -> Iterator[str]:
     for option in given:
         if not re.fullmatch(r"[\x21-\x7e]+", options[option]):
             yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
-    if READY_MADE in (options.get(Way.REGISTRATION.value) or ""):
-        yield f"registration_token holds a runner authentication token ({READY_MADE}); give it as token."
+    if CREATED_RUNNER_PREFIX in (options.get(AuthMethod.REGISTRATION.value) or ""):
+        yield f"registration_token holds a runner authentication token ({CREATED_RUNNER_PREFIX}); give it as token."
 
 
 def _name_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
@@ -101,7 +129,7 @@ def _name_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
             yield f"{what} {json.dumps(part)} may hold no slash, no control character and no blanks at its ends."
 
 
-def _place_problems(options: Mapping[str, Any]) -> Iterator[str]:
+def _scope_problems(options: Mapping[str, Any]) -> Iterator[str]:
     kind = options.get("runner_type")
     if kind not in OWNERS:
         yield "runner_type is missing; it is one of instance_type, group_type and project_type."
@@ -135,8 +163,8 @@ def _text_problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
     if len(_description(options, host)) > DESCRIPTION_LIMIT:
         yield f"description is longer than {DESCRIPTION_LIMIT} characters."
     note = options.get("maintenance_note") or ""
-    if any(line.startswith(KEY_MARK) for line in note.splitlines()):
-        yield f'a line of maintenance_note starts with "{KEY_MARK.strip()}"; that line is written by this collection.'
+    if any(line.startswith(KEY_PREFIX) for line in note.splitlines()):
+        yield f'a line of maintenance_note starts with "{KEY_PREFIX.strip()}"; that line is written by this collection.'
     elif len(with_key(note, _key(options, host))) > NOTE_LIMIT:
         room = NOTE_LIMIT - len(with_key("", _key(options, host))) - 1
         yield f"maintenance_note may have {room} characters here: GitLab takes {NOTE_LIMIT}, our key needs the rest."
@@ -146,10 +174,10 @@ def _key(options: Mapping[str, Any], host: str) -> str:
     return f"{options.get('fleet') or 'default'}/{host}/{options.get('name')}"
 
 
-def _place(options: Mapping[str, Any]) -> Place:
+def _scope(options: Mapping[str, Any]) -> RunnerScope:
     kind = options["runner_type"]
     owner = OWNERS[kind]
-    return Place(kind, options[owner] if owner else None)
+    return RunnerScope(kind, options[owner] if owner else None)
 
 
 def _description(options: Mapping[str, Any], host: str) -> str:

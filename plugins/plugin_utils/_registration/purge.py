@@ -8,44 +8,47 @@ this collection registered for this host goes with its entry. Any other one stay
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, Runner
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.ports import GitLabPort
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import RequestRejected
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, key_of
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import describe_machine, other_managers
 
 
 @dataclass(frozen=True)
 class Owner:
     """Whose runners may be deleted.
 
-    url: the GitLab that can be asked, "" if none can. keys: what a key of this host starts with. wanted: the names of
+    url: the GitLab that can be asked, "" if none can. keys: what a key of this host starts with. desired: the names of
     the host's runners. system_id: this machine.
     """
 
     url: str
     keys: str
-    wanted: Collection[str]
+    desired: Collection[str]
     system_id: str
 
 
 @dataclass
-class Fate:
+class PurgedRunners:
     """Runners to be deleted by id, and one sentence for each that stays without an entry."""
 
     leaving: dict[int, Runner] = field(default_factory=dict)
     staying: list[str] = field(default_factory=list)
 
 
-def fate(purged: Iterable[Entry], kept: Iterable[Entry], owner: Owner, connect: Callable[[], GitLabPort]) -> Fate:
+def runners_of_purged_entries(
+    purged: Iterable[Entry], kept: Iterable[Entry], owner: Owner, connect: Callable[[], GitLab]
+) -> PurgedRunners:
     """Look at the runner of each purged entry. Asks GitLab only if there is one to ask about; raises GitLabError."""
-    found, used = Fate(), {(entry.url, entry.id) for entry in kept}
+    found, used = PurgedRunners(), {(entry.url, entry.id) for entry in kept}
     for entry in purged:
         if not (entry.id or entry.token) or (entry.id and (entry.url, entry.id) in used):
             continue
         used.add((entry.url, entry.id))
-        runner, reason = _look(entry, owner, connect)
+        runner, reason = _runner_of(entry, owner, connect)
         if reason:
             which = f"Runner {entry.id}" if entry.id else "The runner"
             where = f" at {entry.url}" if entry.url else ""
@@ -55,7 +58,7 @@ def fate(purged: Iterable[Entry], kept: Iterable[Entry], owner: Owner, connect: 
     return found
 
 
-def _look(entry: Entry, owner: Owner, connect: Callable[[], GitLabPort]) -> tuple[Runner | None, str]:
+def _runner_of(entry: Entry, owner: Owner, connect: Callable[[], GitLab]) -> tuple[Runner | None, str]:
     """The entry's runner, None if it is gone, and why it must stay, "" if it need not."""
     if not owner.url:
         return None, "without api_token it cannot be deleted"
@@ -66,19 +69,20 @@ def _look(entry: Entry, owner: Owner, connect: Callable[[], GitLabPort]) -> tupl
     gitlab = connect()
     try:
         runner = gitlab.runner(entry.id)
-    except Refused as refusal:
-        if refusal.status == 403 and "No access granted" in refusal.words:
+    except RequestRejected as rejection:
+        if rejection.status == 403 and "No access granted" in rejection.message:
             return None, "the api_token may not see it"
         raise
     return runner, _reason_to_keep(runner, owner, gitlab) if runner else ""
 
 
-def _reason_to_keep(runner: Runner, owner: Owner, gitlab: GitLabPort) -> str:
-    if runner.key is None:
+def _reason_to_keep(runner: Runner, owner: Owner, gitlab: GitLab) -> str:
+    key = key_of(runner.note)
+    if key is None:
         return "it was not registered by this collection"
-    if not runner.key.startswith(owner.keys) or runner.key.removeprefix(owner.keys) in owner.wanted:
-        return f"it is that of {runner.key}"
-    for manager in gitlab.managers(runner.id) or ():
-        if manager.online and manager.system_id not in (owner.system_id, NAMELESS):
-            return f"another machine runs it, system id {manager.system_id}, last heard of at {manager.contacted_at}"
+    if not key.startswith(owner.keys) or key.removeprefix(owner.keys) in owner.desired:
+        return f"it is that of {key}"
+    for manager in other_managers(replace(runner, managers=gitlab.managers(runner.id)), owner.system_id):
+        if manager.online:
+            return f"another machine runs it, {describe_machine(manager)}"
     return ""

@@ -5,25 +5,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Outcome
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Credential, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import NEVER_EXPIRES, Outcome
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
-    NEVER,
-    Credential,
+    AuthMethod,
+    DesiredRunner,
     Entry,
-    Runner,
-    Wanted,
-    Way,
-    first_attributes,
+    EntryStatus,
+    ObservedState,
+    initial_attributes,
+    key_of,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import (
-    Action,
-    Create,
-    Delete,
-    Held,
+    CreateRunner,
+    DeleteRunner,
     RemoveEntries,
     ResetToken,
-    Seen,
-    Update,
+    Step,
+    UpdateRunner,
     WriteEntry,
 )
 
@@ -31,59 +30,60 @@ NEW = "(new)"
 """Stands for the id that GitLab has yet to give, in check mode and in the diff."""
 
 
-def result(wanted: Wanted, outcome: Outcome) -> dict[str, Any]:
+def result(desired: DesiredRunner, outcome: Outcome) -> dict[str, Any]:
     """The values that gitlab_runner_register returns; its documentation describes them."""
-    seen, plan = outcome.first
     return {
         "changed": bool(outcome.actions),
         "actions": outcome.actions,
-        "runner": _runner(wanted, outcome) if wanted.present else {},
-        "system_id": seen.system_id,
-        "diff": diff(wanted, seen, plan),
+        "runner": _runner(desired, outcome) if desired.present else {},
+        "system_id": outcome.observed.system_id,
+        "diff": diff(desired, outcome.observed, outcome.planned),
     }
 
 
-def diff(wanted: Wanted, seen: Seen, plan: list[Action]) -> dict[str, Any]:
+def diff(desired: DesiredRunner, observed: ObservedState, steps: list[Step]) -> dict[str, Any]:
     """Before and after, foretold from the plan: the same in check mode and in a run."""
-    entry, runner = seen.entry, seen.runner
-    before: dict[str, Any] = {"config.toml": _entry(entry), "GitLab": _shown(runner), "duplicates": _ids(seen)}
+    entry, runner = observed.entry, observed.runner
+    before: dict[str, Any] = {"config.toml": _entry(entry), "GitLab": _shown(runner), "duplicates": _ids(observed)}
     after = dict(before)
-    for action in plan:
-        if isinstance(action, WriteEntry):
+    for step in steps:
+        if isinstance(step, WriteEntry):
             after["config.toml"] = {
-                "name": wanted.name,
-                "url": wanted.url,
-                "id": _future_id(plan, action),
-                "token": _future_token(entry, action),
+                "name": desired.name,
+                "url": desired.url,
+                "id": _future_id(steps, step),
+                "token": _future_token(entry, step),
             }
-        elif isinstance(action, RemoveEntries):
+        elif isinstance(step, RemoveEntries):
             after["config.toml"] = None
-        elif isinstance(action, Create):
-            after["GitLab"] = {"id": NEW, **first_attributes(wanted)}
-        elif isinstance(action, ResetToken):
-            after["GitLab"] = _shown(action.runner)
-            after["duplicates"] = [number for number in after["duplicates"] if number != action.runner.id]
-        elif isinstance(action, Update):
-            after["GitLab"] = {**(after["GitLab"] or {}), **action.changes}
-        elif isinstance(action, Delete):
-            after["duplicates"] = [number for number in after["duplicates"] if number != action.runner.id]
-            after["GitLab"] = None if after["GitLab"] == _shown(action.runner) else after["GitLab"]
-    title = f"{wanted.key} at {wanted.url}"
+        elif isinstance(step, CreateRunner):
+            after["GitLab"] = {"id": NEW, **initial_attributes(desired)}
+        elif isinstance(step, ResetToken):
+            after["GitLab"] = _shown(step.runner)
+            after["duplicates"] = [number for number in after["duplicates"] if number != step.runner.id]
+        elif isinstance(step, UpdateRunner):
+            after["GitLab"] = {**(after["GitLab"] or {}), **step.changes}
+        elif isinstance(step, DeleteRunner):
+            after["duplicates"] = [number for number in after["duplicates"] if number != step.runner.id]
+            after["GitLab"] = None if after["GitLab"] == _shown(step.runner) else after["GitLab"]
+    title = f"{desired.key} at {desired.url}"
     return {"before": before, "after": after, "before_header": title, "after_header": title}
 
 
-def left_behind(wanted: Wanted, seen: Seen) -> list[str]:
+def left_behind(desired: DesiredRunner, observed: ObservedState) -> list[str]:
     """What stays in GitLab although this host has no use for it any more, for a person to judge."""
-    if seen.stranger and wanted.present:
+    status, foreign, credential = observed.status, observed.foreign_runner, observed.verified_credential
+    by_registration = desired.auth_method is AuthMethod.REGISTRATION
+    if foreign and desired.present:
         return [
-            f"The token in the file belongs to runner {seen.stranger.id} ({seen.stranger.key}), which is left alone: "
+            f"The token in the file belongs to runner {foreign.id} ({key_of(foreign.note)}), which is left alone: "
             "this card was cloned, or the host was renamed; in that case delete that runner."
         ]
-    if not wanted.present and seen.held is Held.UNMARKED and seen.runner:
-        return [f"Runner {seen.runner.id} stays in GitLab: it was not registered by this collection."]
-    if wanted.way is Way.REGISTRATION and not wanted.present and seen.entry and seen.working and seen.entry.ready_made:
-        return [f"Runner {seen.working.id} stays in GitLab: it was not made with a registration token."]
-    if wanted.way is Way.REGISTRATION and wanted.present and seen.held is Held.REFUSED:
+    if not desired.present and status is EntryStatus.UNMANAGED and observed.runner:
+        return [f"Runner {observed.runner.id} stays in GitLab: it was not registered by this collection."]
+    if by_registration and not desired.present and observed.entry and credential and observed.entry.is_created_runner:
+        return [f"Runner {credential.id} stays in GitLab: it was not made with a registration token."]
+    if by_registration and desired.present and status is EntryStatus.REVOKED:
         return [
             "GitLab refuses the token in the file; if its runner is still there it stays, for without api_token it "
             "cannot be found."
@@ -91,19 +91,19 @@ def left_behind(wanted: Wanted, seen: Seen) -> list[str]:
     return []
 
 
-def _runner(wanted: Wanted, outcome: Outcome) -> dict[str, Any]:
-    runner, working = outcome.runner, outcome.working
-    shown = _shown(runner) or {"id": working.id if working else None}
-    if runner is None and wanted.place:
-        shown |= {"runner_type": wanted.place.runner_type, **first_attributes(wanted)}
+def _runner(desired: DesiredRunner, outcome: Outcome) -> dict[str, Any]:
+    runner, credential = outcome.runner, outcome.credential
+    shown = _shown(runner) or {"id": credential.id if credential else None}
+    if runner is None and desired.scope:
+        shown |= {"runner_type": desired.scope.runner_type, **initial_attributes(desired)}
     return {
         **shown,
-        "name": wanted.name,
+        "name": desired.name,
         "status": runner.status if runner else None,
         "version": (runner.version if runner else None) or None,
         "contacted_at": (runner.contacted_at if runner else None) or None,
-        "token_expires_at": _expiry(working),
-        "verified_at": outcome.verified_at.isoformat() if outcome.verified_at and working else None,
+        "token_expires_at": _expiry(credential),
+        "verified_at": outcome.verified_at.isoformat() if outcome.verified_at and credential else None,
     }
 
 
@@ -116,7 +116,7 @@ def _shown(runner: Runner | None) -> dict[str, Any] | None:
         "description": runner.description,
         **runner.attributes,
         "tag_list": sorted(runner.attributes.get("tag_list") or []),
-        "maintenance_note": runner.note,
+        "maintenance_note": runner.note or "",
     }
 
 
@@ -126,14 +126,14 @@ def _entry(entry: Entry | None) -> dict[str, Any] | None:
     return {"name": entry.name, "url": entry.url, "id": entry.id, "token": "(as it is)" if entry.token else "(none)"}
 
 
-def _ids(seen: Seen) -> list[int]:
-    return [runner.id for runner in seen.others]
+def _ids(observed: ObservedState) -> list[int]:
+    return [runner.id for runner in observed.duplicate_runners]
 
 
-def _future_id(plan: list[Action], write: WriteEntry) -> int | str:
+def _future_id(steps: list[Step], write: WriteEntry) -> int | str:
     if write.credential:
         return write.credential.id
-    return next((action.runner.id for action in plan if isinstance(action, ResetToken)), NEW)
+    return next((step.runner.id for step in steps if isinstance(step, ResetToken)), NEW)
 
 
 def _future_token(entry: Entry | None, write: WriteEntry) -> str:
@@ -141,5 +141,5 @@ def _future_token(entry: Entry | None, write: WriteEntry) -> str:
     return "(as it is)" if same else "(another one)"
 
 
-def _expiry(working: Credential | None) -> str | None:
-    return working.expires if working and working.expires not in (None, NEVER) else None
+def _expiry(credential: Credential | None) -> str | None:
+    return credential.expires if credential and credential.expires not in (None, NEVER_EXPIRES) else None

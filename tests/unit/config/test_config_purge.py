@@ -6,10 +6,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, Refused
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, Manager, Runner
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Fate, Owner, fate
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
+    GitLabError,
+    RequestRejected,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import NO_SYSTEM_ID, Manager, Runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    Entry,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import (
+    Owner,
+    PurgedRunners,
+    runners_of_purged_entries,
+)
 
 URL = "https://gitlab.example.com"
 OWNER = Owner(URL, "default/pi-01/", {"docker"}, "s_000000000001")
@@ -38,8 +47,8 @@ def entry(index: int, name: str, runner_id: int, url: str = URL, token: str = "g
     return Entry(index, name, url, runner_id, token)
 
 
-def decide(gitlab: Any, *purged: Entry, kept: tuple[Entry, ...] = (), owner: Owner = OWNER) -> Fate:
-    return fate(purged, kept, owner, lambda: gitlab)
+def decide(gitlab: Any, *purged: Entry, kept: tuple[Entry, ...] = (), owner: Owner = OWNER) -> PurgedRunners:
+    return runners_of_purged_entries(purged, kept, owner, lambda: gitlab)
 
 
 def test_a_runner_of_this_host_goes_with_its_entry() -> None:
@@ -48,7 +57,7 @@ def test_a_runner_of_this_host_goes_with_its_entry() -> None:
 
 
 def test_one_that_is_gone_already_is_nothing_to_tell() -> None:
-    assert decide(GitLab(), entry(0, "shell", 7)) == Fate()
+    assert decide(GitLab(), entry(0, "shell", 7)) == PurgedRunners()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,7 @@ def test_anybody_elses_runner_stays(key: str | None, reason: str) -> None:
         (Manager("s_0000000000ff", True, "192.0.2.9", "2026-01-01T00:00:00Z"), True),
         (Manager("s_0000000000ff", False, "192.0.2.9", "2026-01-01T00:00:00Z"), False),
         (Manager("s_000000000001", True, "192.0.2.7", "2026-01-01T00:00:00Z"), False),
-        (Manager(NAMELESS, True, "", "2026-01-01T00:00:00Z"), False),
+        (Manager(NO_SYSTEM_ID, True, "", "2026-01-01T00:00:00Z"), False),
     ],
 )
 def test_a_runner_that_another_machine_runs_stays(manager: Manager, stays: bool) -> None:
@@ -88,7 +97,7 @@ def test_a_runner_that_another_machine_runs_stays(manager: Manager, stays: bool)
 
 def test_a_runner_with_another_entry_is_not_looked_at() -> None:
     gitlab = GitLab(r7="default/pi-01/shell")
-    assert decide(gitlab, entry(0, "shell", 7), kept=(entry(1, "docker", 7),)) == Fate()
+    assert decide(gitlab, entry(0, "shell", 7), kept=(entry(1, "docker", 7),)) == PurgedRunners()
     assert gitlab.asked == []
     elsewhere = entry(1, "docker", 7, url="https://other.example.com")
     assert list(decide(gitlab, entry(0, "shell", 7), kept=(elsewhere,)).leaving) == [7]
@@ -114,25 +123,25 @@ def test_each_runner_is_asked_for_once() -> None:
     ],
 )
 def test_what_cannot_be_asked_about_is_told(purged: Entry, owner: Owner, which: str, reason: str) -> None:
-    found = fate([purged], [], owner, pytest.fail)
+    found = runners_of_purged_entries([purged], [], owner, pytest.fail)
     assert found.leaving == {}
     assert found.staying == [f'{which} of the purged entry "shell" stays in GitLab at {purged.url}: {reason}.']
 
 
 def test_an_entry_without_a_runner_is_nothing_to_tell() -> None:
-    assert fate([entry(0, "shell", 0, token="")], [], OWNER, pytest.fail) == Fate()
+    assert runners_of_purged_entries([entry(0, "shell", 0, token="")], [], OWNER, pytest.fail) == PurgedRunners()
 
 
 def test_no_access_is_no_failure_and_no_answer_is_one() -> None:
     class Deaf(GitLab):
-        error: GitLabError = Refused("Could not read runner 7.", 403, "403 Forbidden - No access granted")
+        error: GitLabError = RequestRejected("Could not read runner 7.", 403, "403 Forbidden - No access granted")
 
         def runner(self, runner_id: int) -> Runner | None:
             raise self.error
 
     gitlab = Deaf()
     assert "the api_token may not see it" in decide(gitlab, entry(0, "shell", 7)).staying[0]
-    for error in (GitLabError("It did not answer."), Refused("Wrong token.", 401, "401 Unauthorized")):
+    for error in (GitLabError("It did not answer."), RequestRejected("Wrong token.", 401, "401 Unauthorized")):
         gitlab.error = error
         with pytest.raises(GitLabError):
             decide(gitlab, entry(0, "shell", 7))

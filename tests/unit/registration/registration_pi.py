@@ -16,8 +16,8 @@ from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import merge, parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import register
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict
 from fake_gitlab.runners import Runner
 from registration_world import Killed, Run, WatchedTransport, World
@@ -79,7 +79,7 @@ class RegisteredPi(Pi):
         options = self.world.options(**changes)
         transport = WatchedTransport(self.url, options.get("api_token"), run or Run(), None)
         gitlab = GitLab(transport, sleep=lambda _seconds: None)
-        wanted = wanted_runner(options, HOST)
+        wanted = desired_runner(options, HOST)
         return register(wanted, DiskFile(self.config), gitlab, run=secrets.token_hex(4)).actions
 
     def play(self, **changes: Any) -> list[str]:
@@ -120,7 +120,7 @@ class RegisteredPi(Pi):
     def stays(self, name: str = "docker", **changes: Any) -> Runner:
         """GitLab holds that one runner of ours and no other, and another run has nothing to do."""
         runner = self.runner(name)
-        ours = [] if changes.get("way") is Way.READY else [runner.id]
+        ours = [] if changes.get("way") is AuthMethod.RUNNER else [runner.id]
         assert self.world.with_key(f"default/{HOST}/{name}") == ours
         before = self.config.read_bytes()
         assert self.play(name=name, **changes) == []

@@ -6,14 +6,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import result
 from registration_world import Pi, World
 
 
 def thrice(world: World, pi: Pi, **options: Any) -> list[dict[str, Any]]:
     """Check, do, again; each as the result a user gets. Check mode changes nothing, and the third writes nothing."""
-    wanted = wanted_runner(world.options(**options), pi.name)
+    wanted = desired_runner(world.options(**options), pi.name)
     before, runners = pi.content, copy.deepcopy(world.gitlab.runners)
     world.gitlab.journal.clear()
     results = [result(wanted, world.register(pi, check=True, **options))]

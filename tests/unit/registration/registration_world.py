@@ -19,8 +19,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import pa
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Answer, Transport, Unreached
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Outcome, register
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import FakeGitLab, Role
 from fake_gitlab.namespaces import Group, Project
@@ -221,16 +221,18 @@ class World:
         """A runner that a person makes in the web page, where ours are."""
         return self.gitlab.create_runner(self.kind, owner=self.owner, **attributes)
 
-    def options(self, name: str = "docker", way: Way = Way.API, token: str = "", **changes: Any) -> dict[str, Any]:
+    def options(
+        self, name: str = "docker", way: AuthMethod = AuthMethod.API, token: str = "", **changes: Any
+    ) -> dict[str, Any]:
         """The options of a run. `token`: the ready-made one, for that way in."""
         options: dict[str, Any] = {"name": name, "url": self.url}
-        if way is Way.API:
+        if way is AuthMethod.API:
             options |= {"api_token": self.token, **PLACES[self.kind]}
-        elif way is Way.REGISTRATION:
+        elif way is AuthMethod.REGISTRATION:
             options["registration_token"] = (self.owner or self.gitlab.settings).registration_token
         else:
             options["token"] = token
-        if way is not Way.READY:
+        if way is not AuthMethod.RUNNER:
             options["tag_list"] = ["arm64", "rpi"]
         return {**options, **changes}
 
@@ -248,11 +250,11 @@ class World:
         """One run of the action's logic for one runner of a Pi."""
         options = self.options(**changes)
         run = run or Run()
-        wanted = wanted_runner(options, pi.name)
+        wanted = desired_runner(options, pi.name)
         late_ones = self.late if late else None
         transport = WatchedTransport(self.url, options.get("api_token"), run, late_ones, breakdown)
         gitlab = GitLab(transport, sleep=lambda _seconds: None, monotonic=lambda: self.gitlab.clock.now().timestamp())
-        return register(wanted, MemoryFile(pi, run, full), gitlab, run=secrets.token_hex(4), check=check)
+        return register(wanted, MemoryFile(pi, run, full), gitlab, run=secrets.token_hex(4), check_mode=check)
 
     def arrive(self) -> None:
         """GitLab carries out what it had still to do."""

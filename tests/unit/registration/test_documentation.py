@@ -3,38 +3,42 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_register as register_action
 from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as wait_action
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import gitlab_runner_register, gitlab_runner_wait
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import names
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Announce, Create, RemoveEntries
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import plan
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import REGISTRATION_OPTIONS
 
 
 @pytest.mark.parametrize(
-    ("stub", "action"), [(gitlab_runner_register, register_action), (gitlab_runner_wait, wait_action)]
+    ("stub", "specified"),
+    [(gitlab_runner_register, REGISTRATION_OPTIONS), (gitlab_runner_wait, wait_action.ARGUMENT_SPEC)],
 )
-def test_options_agree(stub: Any, action: Any) -> None:
+def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
     shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
     own = yaml.safe_load(stub.DOCUMENTATION)["options"]
     documented = {name: {**shared.get(name, {}), **own.get(name, {})} for name in {*shared, *own}}
-    assert set(documented) == set(action.ARGUMENT_SPEC)
-    for name, spec in action.ARGUMENT_SPEC.items():
+    assert set(documented) == set(specified)
+    for name, spec in specified.items():
         for aspect in ("type", "default", "choices", "required", "elements"):
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 
 
 @pytest.mark.parametrize("secret", ["api_token", "registration_token", "token"])
 def test_secrets_are_marked(secret: str) -> None:
-    assert register_action.ARGUMENT_SPEC[secret]["no_log"] is True
+    assert REGISTRATION_OPTIONS[secret]["no_log"] is True
 
 
-def test_every_name_of_an_action_is_documented() -> None:
-    text = gitlab_runner_register.RETURN
-    for name in (*names(Create()), *names(RemoveEntries(())), "settled", "manager_removed", "removed_duplicate"):
-        assert f"C({name})" in text
-    assert list(names(Announce())) == []
+@pytest.mark.parametrize("step", plan.Step.__subclasses__())
+def test_every_label_of_a_step_is_documented(step: type[plan.Step]) -> None:
+    """With both values of what a label depends on."""
+    names = {field.name for field in fields(step)} & {"adopted", "duplicate", "whole_runner", "expired"}
+    others = {field.name: None for field in fields(step) if field.name not in names}
+    for flag in (True, False):
+        for label in step(**others, **dict.fromkeys(names, flag)).labels:
+            assert f"C({label})" in gitlab_runner_register.RETURN

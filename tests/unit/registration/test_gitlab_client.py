@@ -14,23 +14,29 @@ from pathlib import Path
 
 import fake_gitlab
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import (
+    GitLab,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
-    NoteNotVisible,
     OutcomeUnknown,
-    Postponed,
-    Vanished,
+    RateLimited,
+    RunnerNotFound,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Transport
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Place
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import RunnerScope
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
+    connect,
+    connection_warnings,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import (
+    Transport,
+)
 from fake_gitlab import FakeGitLab, Fault, Role
 from fake_gitlab.exchange import Reply
 from fake_gitlab.server import Server
-from registration_world import PLACES, PROJECT, VERSIONS, World
+from registration_world import PROJECT, VERSIONS, World
 
-PROJECT_PLACE = Place("project_type", PROJECT)
+PROJECT_SCOPE = RunnerScope("project_type", PROJECT)
 SYSTEM = "s_000000000001"
 
 
@@ -48,10 +54,6 @@ def client(url: str, token: str | None, pauses: list[float], verify: bool | str 
     return GitLab(Transport(url, token, verify=verify, timeout=timeout), sleep=pauses.append, jitter=lambda: 0.0)
 
 
-def search(gitlab: GitLab, place: Place = PROJECT_PLACE) -> list[int]:
-    return [found.id for found in gitlab.runners_with_key(place, "k", "ours")]
-
-
 def runner(world: World, **attributes: object) -> fake_gitlab.runners.Runner:
     return world.gitlab.create_runner("project_type", owner=world.project, **attributes)
 
@@ -63,7 +65,7 @@ def test_a_runner_that_is_gone_is_gone_in_the_words_of_every_version(world: Worl
     assert gitlab.runner(1) is None
     gitlab.delete(1)
     for act in (gitlab.reset_token, lambda number: gitlab.update(number, {"paused": True})):
-        with pytest.raises(Vanished):
+        with pytest.raises(RunnerNotFound):
             act(1)
 
 
@@ -89,7 +91,7 @@ def test_managers_that_this_version_does_not_show_are_unknown(world: World, paus
     assert gitlab.managers(1) is None
     world.gitlab.settings.version = VERSIONS[1]
     assert gitlab.managers(1) == ()
-    with pytest.raises(Vanished):
+    with pytest.raises(RunnerNotFound):
         gitlab.managers(2)
 
 
@@ -140,14 +142,14 @@ def test_sentences(world: World, gitlab: GitLab, reply: Reply | str, words: str)
 @pytest.mark.parametrize(
     ("scopes", "act", "scope"),
     [
-        (["manage_runner", "read_api"], lambda gitlab: gitlab.create(PROJECT_PLACE, {}), "create_runner"),
+        (["manage_runner", "read_api"], lambda gitlab: gitlab.create(PROJECT_SCOPE, {}), "create_runner"),
         (["create_runner", "read_api"], lambda gitlab: gitlab.reset_token(1), "manage_runner"),
         (["create_runner", "read_api"], lambda gitlab: gitlab.update(1, {"paused": True}), "manage_runner"),
         (["create_runner", "read_api"], lambda gitlab: gitlab.delete(1), "manage_runner"),
         (["create_runner"], lambda gitlab: gitlab.runner(1), "manage_runner"),
         (
             ["create_runner", "manage_runner"],
-            search,
+            lambda gitlab: gitlab.list_runners(PROJECT_SCOPE),
             "read_api",
         ),
     ],
@@ -167,7 +169,7 @@ def test_least_privilege_is_enough(world: World, pauses: list[float]) -> None:
     world.gitlab.settings.version = VERSIONS[-1]
     alice = next(iter(world.gitlab.users.values()))
     gitlab = client(world.url, world.gitlab.add_token(alice, ["create_runner", "manage_runner"]), pauses)
-    made = gitlab.create(PROJECT_PLACE, {"description": "x"})
+    made = gitlab.create(PROJECT_SCOPE, {"description": "x"})
     gitlab.verify(made.token, SYSTEM)
     gitlab.update(made.id, {"paused": True})
     assert gitlab.reset_token(made.id).token != made.token
@@ -182,56 +184,14 @@ def test_every_kind_of_runner_is_found_in_its_place(world: World, pauses: list[f
     project = world.gitlab.add_project("team/pis", group=group, project_id=8)
     gitlab = client(world.url, world.gitlab.add_token(bob), pauses)
     owner = {"instance_type": None, "group_type": group, "project_type": project}[kind]
-    place = Place(kind, owner.id if owner else None)
-    made = gitlab.create(place, {"maintenance_note": "x\npifleet.ci: k"})
-    (found,) = gitlab.runners_with_key(place, "k", "x")
-    assert (found.id, found.runner_type) == (made.id, kind)
+    place = RunnerScope(kind, owner.id if owner else None)
+    note = "x\npifleet.ci: k"
+    made = gitlab.create(place, {"maintenance_note": note})
+    assert [(each.id, each.note) for each in gitlab.list_runners(place)] == [(made.id, note)]
+    found = gitlab.runner(made.id)
+    assert found is not None
+    assert found.runner_type == kind
     assert found.owners == (frozenset({owner.id}) if owner else frozenset())
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("description", "found"), [("ours", None), ("theirs", [])])
-@pytest.mark.parametrize("graphql", [True, False])
-def test_a_note_that_may_not_be_seen_is_not_taken_for_none(
-    world: World, pauses: list[float], version: str, description: str, found: list[int] | None, graphql: bool
-) -> None:
-    """An auditor sees every runner, and no note."""
-    world.gitlab.settings.version = version
-    runner(world, description=description, maintenance_note="pifleet.ci: k")
-    world.gitlab.settings.graphql = graphql
-    auditor = world.gitlab.add_user("auditor", auditor=True)
-    gitlab = client(world.url, world.gitlab.add_token(auditor, ["api"]), pauses)
-    if version in VERSIONS[:2]:  # where every reader sees the notes
-        assert search(gitlab) == [1]
-    elif found is None:
-        with pytest.raises(NoteNotVisible, match=r'Runner 1 of project 42 at .* is called "ours" as well'):
-            search(gitlab)
-    else:
-        assert search(gitlab) == found
-
-
-def test_a_runner_of_that_description_without_a_note_is_somebody_elses(world: World, gitlab: GitLab) -> None:
-    """GraphQL says that we may update it, and so would see a note. REST does not."""
-    runner(world, description="ours")
-    runner(world, description="theirs", maintenance_note="pifleet.ci: k")
-    assert search(gitlab) == [2]
-
-
-@pytest.mark.parametrize("kind", sorted(PLACES))
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("graphql", [True, False])
-def test_a_search_finds_what_is_in_the_place(
-    server: Server, pauses: list[float], kind: str, version: str, graphql: bool
-) -> None:
-    world = World(server.gitlab, server.url, kind, version=version)
-    world.gitlab.settings.graphql = graphql
-    note = "on the shelf\npifleet.ci: k"
-    for _ in range(2):
-        world.by_hand(description="any", maintenance_note=note)
-    elsewhere = world.gitlab.add_project("elsewhere")
-    world.gitlab.create_runner("project_type", owner=elsewhere, maintenance_note=note)
-    place = Place(kind, world.owner.id if world.owner else None)
-    assert search(client(world.url, world.token, pauses), place) == [1, 2]
 
 
 @pytest.mark.parametrize("reply", [None, "server_error", "bad_gateway", "unavailable", "too_many_requests"])
@@ -277,8 +237,8 @@ def test_a_lock_is_waited_for(world: World, gitlab: GitLab, pauses: list[float])
     assert gitlab.update(1, {"paused": True}).attributes["paused"] is True
     assert pauses == [1.0, 2.0]
     world.gitlab.faults.add(Fault(reply="resource_lock"))
-    with pytest.raises(Postponed, match=r"\(409\)"):
-        gitlab.create(PROJECT_PLACE, {})
+    with pytest.raises(RateLimited, match=r"\(409\)"):
+        gitlab.create(PROJECT_SCOPE, {})
 
 
 def test_retry_after_is_obeyed_within_reason(world: World, gitlab: GitLab, pauses: list[float]) -> None:
@@ -293,7 +253,7 @@ def test_retry_after_is_obeyed_within_reason(world: World, gitlab: GitLab, pause
     assert pauses == [60.0]
 
 
-@pytest.mark.parametrize("act", [lambda gitlab: gitlab.create(PROJECT_PLACE, {}), lambda gitlab: gitlab.reset_token(1)])
+@pytest.mark.parametrize("act", [lambda gitlab: gitlab.create(PROJECT_SCOPE, {}), lambda gitlab: gitlab.reset_token(1)])
 @pytest.mark.parametrize("fault", [{"cut": True}, {"reply": "bad_gateway"}, {"reply": "captive_portal"}])
 def test_what_may_not_be_repeated_is_not(
     world: World, gitlab: GitLab, act: Callable[[GitLab], object], fault: dict[str, object]
@@ -309,8 +269,8 @@ def test_a_creation_that_was_rate_limited_waits_and_is_left_to_the_caller(
     world: World, gitlab: GitLab, pauses: list[float]
 ) -> None:
     world.gitlab.faults.add(Fault(reply="too_many_requests"))
-    with pytest.raises(Postponed, match=r"too many requests \(429\)"):
-        gitlab.create(PROJECT_PLACE, {})
+    with pytest.raises(RateLimited, match=r"too many requests \(429\)"):
+        gitlab.create(PROJECT_SCOPE, {})
     assert (len(world.gitlab.journal), pauses) == (1, [1.0])
 
 
@@ -319,7 +279,7 @@ def test_nobody_listens(pauses: list[float]) -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     gitlab = client(url, "glpat-x", pauses)
     with pytest.raises(GitLabError, match="the connection was refused") as caught:
-        gitlab.create(PROJECT_PLACE, {})
+        gitlab.create(PROJECT_SCOPE, {})
     assert not isinstance(caught.value, OutcomeUnknown)
     assert pauses == [1.0, 2.0]
 
@@ -369,7 +329,7 @@ def test_a_reply_that_breaks_off_inside_tls_may_have_been_carried_out(tmp_path: 
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(OutcomeUnknown):
-            client(url, "glpat-x", pauses, verify=authority.ca).create(PROJECT_PLACE, {})
+            client(url, "glpat-x", pauses, verify=authority.ca).create(PROJECT_SCOPE, {})
         thread.join(5)
     assert pauses == []
 

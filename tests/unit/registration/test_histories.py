@@ -21,9 +21,9 @@ import fake_gitlab
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended, Outcome
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges, Outcome
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.faults import REPLIES
@@ -37,12 +37,12 @@ SHARDS = 8
 SHRINK = "PIFLEET_SHRINK" in os.environ
 STEPS = 25
 
-EXPECTED = (GitLabError, Refusal, HostFileError, Contended)
+EXPECTED = (GitLabError, UnsafeChange, HostFileError, ConcurrentChanges)
 """How a run may fail: with a sentence."""
 
 PI = st.integers(0, 1)
 NAME = st.sampled_from(["docker", "docker-socket"])
-WAY = st.sampled_from(Way)
+WAY = st.sampled_from(AuthMethod)
 MOMENT = st.tuples(st.integers(0, 12), st.sampled_from(["before", "after"]))
 TAGS = st.sampled_from([["arm64", "rpi"], ["rpi"], ["rpi", "docker-build"]])
 FAULT = st.builds(
@@ -91,15 +91,15 @@ class History(RuleBasedStateMachine):
     # What a run does
 
     @rule(pi=PI, name=NAME, way=WAY, tags=TAGS, takeover=st.booleans())
-    def run(self, pi: int, name: str, way: Way, tags: list[str], takeover: bool) -> None:
+    def run(self, pi: int, name: str, way: AuthMethod, tags: list[str], takeover: bool) -> None:
         self.disturbed(pi, name, way, Run(), takeover=takeover, tags=tags)
 
     @rule(pi=PI, name=NAME, way=WAY, moment=MOMENT)
-    def killed_run(self, pi: int, name: str, way: Way, moment: tuple[int, str]) -> None:
+    def killed_run(self, pi: int, name: str, way: AuthMethod, moment: tuple[int, str]) -> None:
         self.disturbed(pi, name, way, Run({moment: _kill}))
 
     @rule(pi=PI, name=NAME, way=WAY, fault=FAULT)
-    def run_in_an_outage(self, pi: int, name: str, way: Way, fault: Fault) -> None:
+    def run_in_an_outage(self, pi: int, name: str, way: AuthMethod, fault: Fault) -> None:
         self.world.gitlab.faults.add(fault if fault.reply else replace(fault, cut=True))
         try:
             # GitLab's own words are believed, whoever says them: docs/registration.md, "What is beyond us"
@@ -108,7 +108,9 @@ class History(RuleBasedStateMachine):
             self.world.gitlab.faults.clear()
 
     @rule(pi=PI, name=NAME, way=WAY, nth=st.integers(1, 6), where=st.sampled_from(["nowhere", "plain", "https", None]))
-    def run_while_the_network_breaks_down(self, pi: int, name: str, way: Way, nth: int, where: str | None) -> None:
+    def run_while_the_network_breaks_down(
+        self, pi: int, name: str, way: AuthMethod, nth: int, where: str | None
+    ) -> None:
         """Connection refused, no TLS at the other end, a certificate nobody knows, no answer in time."""
         urls = {
             "nowhere": "http://127.0.0.1:9",
@@ -118,11 +120,11 @@ class History(RuleBasedStateMachine):
         self.disturbed(pi, name, way, Run(), breakdown=Breakdown(nth, urls[where] if where else None))
 
     @rule(pi=PI, name=NAME, way=WAY)
-    def run_on_a_full_disk(self, pi: int, name: str, way: Way) -> None:
+    def run_on_a_full_disk(self, pi: int, name: str, way: AuthMethod) -> None:
         self.disturbed(pi, name, way, Run(), full=True)
 
     @rule(pi=PI, name=NAME, way=WAY)
-    def run_while_gitlab_is_late(self, pi: int, name: str, way: Way) -> None:
+    def run_while_gitlab_is_late(self, pi: int, name: str, way: AuthMethod) -> None:
         self.disturbed(pi, name, way, Run(), late=True)
 
     @rule(
@@ -138,7 +140,7 @@ class History(RuleBasedStateMachine):
         self,
         pi: int,
         name: str,
-        ways: tuple[Way, Way],
+        ways: tuple[AuthMethod, AuthMethod],
         moment: tuple[int, str],
         killed: tuple[int, str] | None,
         other_killed: tuple[int, str] | None,
@@ -154,7 +156,9 @@ class History(RuleBasedStateMachine):
         self.disturbed(pi, name, ways[0], Run(strikes), late=late, meddled=self.mixed and ways[0] is not ways[1])
 
     @rule(pi=PI, name=NAME, ways=st.tuples(WAY, WAY), moment=MOMENT)
-    def run_that_stands_still(self, pi: int, name: str, ways: tuple[Way, Way], moment: tuple[int, str]) -> None:
+    def run_that_stands_still(
+        self, pi: int, name: str, ways: tuple[AuthMethod, AuthMethod], moment: tuple[int, str]
+    ) -> None:
         """A laptop sleeps in the middle of a play, longer than an intent counts, and another operator does the work."""
 
         def sleep() -> None:
@@ -164,7 +168,7 @@ class History(RuleBasedStateMachine):
         self.disturbed(pi, name, ways[0], Run({moment: sleep}), meddled=self.mixed and ways[0] is not ways[1])
 
     @rule(pi=PI, name=NAME, way=WAY, moment=MOMENT, what=st.sampled_from(["delete", "reset", "edit", "reflash"]))
-    def run_while_people_meddle(self, pi: int, name: str, way: Way, moment: tuple[int, str], what: str) -> None:
+    def run_while_people_meddle(self, pi: int, name: str, way: AuthMethod, moment: tuple[int, str], what: str) -> None:
         def meddle() -> None:
             if what == "reflash":
                 self.world.arrive()
@@ -175,7 +179,7 @@ class History(RuleBasedStateMachine):
         self.disturbed(pi, name, way, Run({moment: meddle}), meddled=True)
 
     @rule(pi=PI, name=NAME, way=WAY, moment=st.none() | MOMENT)
-    def removal(self, pi: int, name: str, way: Way, moment: tuple[int, str] | None) -> None:
+    def removal(self, pi: int, name: str, way: AuthMethod, moment: tuple[int, str] | None) -> None:
         self.disturbed(pi, name, way, Run({moment: _kill} if moment else {}), state="absent")
 
     # What happens otherwise
@@ -261,7 +265,7 @@ class History(RuleBasedStateMachine):
         self,
         pi: int,
         name: str,
-        way: Way,
+        way: AuthMethod,
         run: Run,
         *,
         meddled: bool = False,
@@ -270,11 +274,11 @@ class History(RuleBasedStateMachine):
         **how: Any,
     ) -> None:
         """One run and, depending on how it ends, what must hold then."""
-        way = way if self.mixed else Way.API
+        way = way if self.mixed else AuthMethod.API
         host, gitlab, absent = self.pis[pi], self.world.gitlab, how.get("state") == "absent"
-        if way is Way.READY and (pi, name) not in self.given:
+        if way is AuthMethod.RUNNER and (pi, name) not in self.given:
             self.ready_made_token_is_replaced(pi, name)
-        if tags and way is not Way.READY:
+        if tags and way is not AuthMethod.RUNNER:
             how["tag_list"] = tags
         self.wanted.add((pi, name))
         held, before, requests = self.held(pi, name), set(gitlab.runners), len(gitlab.journal)
@@ -294,10 +298,13 @@ class History(RuleBasedStateMachine):
                 assert held <= self.held(pi, name), "a failed run lost a working token"
         made = set(gitlab.runners) - before
         if not run.strikes:
-            assert len(made) <= {Way.API: 1, Way.REGISTRATION: not held or told_lies, Way.READY: 0}[way]
-            assert way is Way.API or not unmarked - set(gitlab.runners), "a runner of others was deleted"
-            assert way is not Way.READY or before == set(gitlab.runners)
-        if way is not Way.API:
+            assert (
+                len(made)
+                <= {AuthMethod.API: 1, AuthMethod.REGISTRATION: not held or told_lies, AuthMethod.RUNNER: 0}[way]
+            )
+            assert way is AuthMethod.API or not unmarked - set(gitlab.runners), "a runner of others was deleted"
+            assert way is not AuthMethod.RUNNER or before == set(gitlab.runners)
+        if way is not AuthMethod.API:
             self.unseen |= set(self.world.with_key(self.key(pi, name)))
         if outcome and not meddled:
             lists = (LISTS[self.world.kind], "/graphql")
@@ -306,23 +313,23 @@ class History(RuleBasedStateMachine):
         self.nothing_foreign_changed()
 
     def succeeded(
-        self, pi: int, name: str, way: Way, outcome: Outcome, listed: bool, absent: bool, tags: list[str] | None
+        self, pi: int, name: str, way: AuthMethod, outcome: Outcome, listed: bool, absent: bool, tags: list[str] | None
     ) -> None:
         host, ours = self.pis[pi], self.world.with_key(self.key(pi, name))
         if absent:
             assert host.named(name) == []
-            assert way is not Way.API or ours == []
+            assert way is not AuthMethod.API or ours == []
             return
         (entry,) = host.named(name)
         runner = self.world.gitlab.runner_by_token(entry["token"])
         assert runner is not None, "the file's token does not work"
         assert runner.id == entry["id"]
         assert (entry["url"], entry["name"]) == (self.world.url, name)
-        assert outcome.first[0].system_id == host.system_id
-        if way is Way.API:
+        assert outcome.observed.system_id == host.system_id
+        if way is AuthMethod.API:
             assert runner.id in ours
             assert set(ours) - {runner.id} <= (set() if listed else self.unseen)
-        if way is Way.API or (way is Way.REGISTRATION and "created" in outcome.actions):
+        if way is AuthMethod.API or (way is AuthMethod.REGISTRATION and "created" in outcome.actions):
             assert set(runner.tag_list) == set(tags or ["arm64", "rpi"])
 
     def nothing_foreign_changed(self) -> None:
@@ -344,20 +351,20 @@ class History(RuleBasedStateMachine):
         self.unseen &= set(self.world.gitlab.runners)
         for pi, name in sorted(self.wanted):
             if self.mixed:
-                self.settled(pi, name, Way.REGISTRATION)
-            self.settled(pi, name, Way.API)
+                self.settled(pi, name, AuthMethod.REGISTRATION)
+            self.settled(pi, name, AuthMethod.API)
         self.nothing_foreign_changed()
 
-    def settled(self, pi: int, name: str, way: Way) -> None:
+    def settled(self, pi: int, name: str, way: AuthMethod) -> None:
         outcome = self.world.register(self.pis[pi], name=name, way=way, takeover=True)
         self.succeeded(pi, name, way, outcome, listed=False, absent=False, tags=None)
         content = self.pis[pi].content
         self.world.gitlab.journal.clear()
         assert self.world.register(self.pis[pi], name=name, way=way).actions == []
         assert self.pis[pi].content == content
-        assert [line.split(" ")[0] for line in self.world.requests()] == ["GET", "POST"][way is not Way.API :]
+        assert [line.split(" ")[0] for line in self.world.requests()] == ["GET", "POST"][way is not AuthMethod.API :]
         assert self.world.gitlab.journal.writes() == []
-        if way is not Way.API:
+        if way is not AuthMethod.API:
             self.unseen |= set(self.world.with_key(self.key(pi, name)))
 
     # Small things

@@ -13,9 +13,9 @@ import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import (
     GitLabError,
     OutcomeUnknown,
-    Postponed,
+    RateLimited,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
@@ -197,8 +197,8 @@ def test_a_creation_that_was_rate_limited_is_asked_again_after_a_look(world: Wor
 def test_a_registration_that_was_rate_limited_is_not_repeated(world: World, pi: Pi) -> None:
     """With a registration token there is no look that could tell what became of it."""
     world.gitlab.faults.add(Fault("POST", "/runners", reply="too_many_requests"))
-    with pytest.raises(Postponed):
-        world.register(pi, way=Way.REGISTRATION)
+    with pytest.raises(RateLimited):
+        world.register(pi, way=AuthMethod.REGISTRATION)
     assert world.requests() == ["POST /runners"]
 
 

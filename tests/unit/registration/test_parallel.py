@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Contended
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges
 from registration_world import Pi, Run, World
 
 KEY = "default/pi-01/docker"
@@ -51,7 +51,7 @@ def test_two_operators_at_once_end_with_one_runner_and_one_token(world: World, p
         def operate(lock: threading.Lock = lock, outcomes: list[bool] = outcomes) -> None:
             try:
                 world.register(pi, run=Jittered(lock, dice))
-            except (GitLabError, Contended):
+            except (GitLabError, ConcurrentChanges):
                 outcomes.append(False)
             else:
                 outcomes.append(True)

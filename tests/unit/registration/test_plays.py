@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from plays.cores import on_every_core, on_one_core
 from registration_play import Play, actions, recap, sentence
 from registration_world import PROJECT, World
@@ -157,7 +157,7 @@ def test_a_directory_that_cannot_be_written(play: Play, world: World) -> None:
 def test_options_that_cannot_be_kept_are_warned_of(play: Play, world: World) -> None:
     runner = world.gitlab.create_runner("project_type", owner=world.project)
     place = {"runner_type": "project_type", "project_id": PROJECT}
-    done = play.register(way=Way.READY, token=runner.token, tag_list=["rpi"], **place)
+    done = play.register(way=AuthMethod.RUNNER, token=runner.token, tag_list=["rpi"], **place)
     assert recap(done) == (1, 0)
     text = " ".join((done.stdout + done.stderr).split())
     assert "runner_type, project_id, tag_list can only be kept in GitLab with api_token" in text

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from fake_gitlab.runners import Runner
 from registration_pi import RegisteredPi, registered_pi
 from registration_world import World
@@ -81,11 +81,13 @@ def test_another_runner_registered_by_hand_is_left_alone(pi: RegisteredPi, world
 @pytest.mark.parametrize(
     ("way", "left", "actions"),
     [
-        pytest.param(Way.API, [1], ADOPTED, id="a user's runner"),
-        pytest.param(Way.REGISTRATION, [], CREATED, id="a registered runner"),
+        pytest.param(AuthMethod.API, [1], ADOPTED, id="a user's runner"),
+        pytest.param(AuthMethod.REGISTRATION, [], CREATED, id="a registered runner"),
     ],
 )
-def test_unregistered_by_hand(pi: RegisteredPi, world: World, way: Way, left: list[int], actions: list[str]) -> None:
+def test_unregistered_by_hand(
+    pi: RegisteredPi, world: World, way: AuthMethod, left: list[int], actions: list[str]
+) -> None:
     """Only this machine's share in a runner that a user made; the whole runner of a registration token."""
     pi.play(way=way)
     pi.stays(way=way)  # GitLab has to have heard of this machine, or there is no share that the program could give up

@@ -18,9 +18,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import intents
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import NAMELESS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import NO_SYSTEM_ID
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import (
+    intents,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    AuthMethod,
+)
 from fake_gitlab import FakeGitLab
 from fake_gitlab.journal import Entry
 from registration_pi import KilledAfter, RegisteredPi, registered_pi
@@ -114,12 +118,12 @@ def test_its_commands_accept_the_file(pi: RegisteredPi, command: str) -> None:
     pi.stays()
 
 
-@pytest.mark.parametrize("way", Way)
-def test_a_token_that_the_process_rotated_is_kept(pi: RegisteredPi, world: World, way: Way) -> None:
+@pytest.mark.parametrize("way", AuthMethod)
+def test_a_token_that_the_process_rotated_is_kept(pi: RegisteredPi, world: World, way: AuthMethod) -> None:
     """Also where the play still says the token of before, which is dead."""
     with ago(world, ROTATION_IS_DUE):
         options: dict[str, Any] = {"way": way}
-        if way is Way.READY:
+        if way is AuthMethod.RUNNER:
             options["token"] = world.by_hand(tag_list=["rpi"]).token
         pi.play(**options)
         given = pi.runner().token
@@ -157,7 +161,7 @@ def test_a_new_card_after_a_rotation(pi: RegisteredPi, world: World) -> None:
     eventually(lambda: pi.wrote_another(given))
     pi.takes_a_job()
     pi.stop()
-    assert set(pi.runner().managers) == {pi.system_id, NAMELESS}
+    assert set(pi.runner().managers) == {pi.system_id, NO_SYSTEM_ID}
     for file in (pi.config, pi.folder / ".runner_system_id"):
         file.unlink()
     assert pi.play() == ADOPTED

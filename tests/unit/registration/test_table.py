@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError, UnsupportedVersion
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
@@ -304,7 +304,7 @@ def test_refused(server: Server, pi: Pi, version: str, arrange: Arrange, options
     arrange(world, pi)
     before = pi.content
     for check in (True, False):
-        with pytest.raises(Refusal, match=words):
+        with pytest.raises(UnsafeChange, match=words):
             world.register(pi, check=check, **options)
     assert world.gitlab.journal.writes() == []
     assert pi.content == before
@@ -381,6 +381,6 @@ def test_what_is_left_behind_is_said(
 ) -> None:
     arrange(world, pi)
     outcome = world.register(pi, check=True, **options)
-    said = left_behind(wanted_runner(world.options(**options), pi.name), outcome.first[0])
+    said = left_behind(desired_runner(world.options(**options), pi.name), outcome.observed)
     assert words in " ".join(said)
     assert bool(said) == bool(words)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Way
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import Refusal
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from fake_gitlab import Fault
 from fake_gitlab.runners import Runner
 from fake_gitlab.server import Server
@@ -39,17 +39,17 @@ class Scene:
 
     world: World
     pi: Pi
-    way: Way
+    way: AuthMethod
     given: str = "glrt-of-nobody"
     """The ready-made token in the inventory: that of the runner which was made first."""
 
     def runner(self, note: str | None = None, **attributes: Any) -> Runner:
         """A runner as this way in makes it. A ready-made one carries no key, for a person made it."""
-        ours = "" if self.way is Way.READY else f"pifleet.ci: {KEY}"
+        ours = "" if self.way is AuthMethod.RUNNER else f"pifleet.ci: {KEY}"
         runner = self.world.gitlab.create_runner(
             self.world.kind,
             owner=self.world.owner,
-            registered=self.way is Way.REGISTRATION,
+            registered=self.way is AuthMethod.REGISTRATION,
             maintenance_note=ours if note is None else note,
             **{"tag_list": TAGS, "description": "pi-01 docker", **attributes},
         )
@@ -231,7 +231,7 @@ def version() -> str:
     return NEWEST
 
 
-@pytest.fixture(params=Way, ids=lambda way: way.value)
+@pytest.fixture(params=AuthMethod, ids=lambda way: way.value)
 def scene(request: pytest.FixtureRequest, server: Server, pi: Pi, kind: str, version: str) -> Scene:
     return Scene(World(server.gitlab, server.url, kind, version=version), pi, request.param)
 
@@ -240,15 +240,17 @@ def scene(request: pytest.FixtureRequest, server: Server, pi: Pi, kind: str, ver
 @pytest.mark.parametrize("version", VERSIONS)
 def test_row(scene: Scene, row: Row, version: str) -> None:
     row.arrange(scene)
-    expected = {Way.API: row.api, Way.REGISTRATION: row.registration, Way.READY: row.ready}[scene.way]
-    if row.arrange is run_by_another_machine and scene.way is Way.API and version not in SHOWS_MANAGERS:
+    expected = {AuthMethod.API: row.api, AuthMethod.REGISTRATION: row.registration, AuthMethod.RUNNER: row.ready}[
+        scene.way
+    ]
+    if row.arrange is run_by_another_machine and scene.way is AuthMethod.API and version not in SHOWS_MANAGERS:
         expected = ADOPTED  # nobody says that another machine runs it
     options = {"way": scene.way, "token": scene.given, "state": row.state}
     foreign = portraits(scene)
     content, runners = scene.pi.content, sorted(scene.world.gitlab.runners)
     if isinstance(expected, str):
         for check in (True, False):
-            with pytest.raises(Refusal, match=expected):
+            with pytest.raises(UnsafeChange, match=expected):
                 scene.world.register(scene.pi, check=check, **options)
         assert scene.world.gitlab.journal.writes() == []
         assert scene.pi.content == content
@@ -258,10 +260,10 @@ def test_row(scene: Scene, row: Row, version: str) -> None:
         assert foretold["diff"] == done["diff"]
         assert again["actions"] == []
         one_entry_that_works(scene, row)
-    if scene.way is Way.READY:
+    if scene.way is AuthMethod.RUNNER:
         assert sorted(scene.world.gitlab.runners) == runners
     else:
-        assert scene.ours == row.left[scene.way is Way.REGISTRATION]
+        assert scene.ours == row.left[scene.way is AuthMethod.REGISTRATION]
     assert portraits(scene) == foreign
 
 
@@ -272,7 +274,7 @@ def one_entry_that_works(scene: Scene, row: Row) -> None:
         runner = scene.world.gitlab.runner_by_token(entry["token"])
         assert runner is not None
         assert runner.id == entry["id"]
-        assert scene.way is not Way.API or set(runner.tag_list) == set(TAGS)
+        assert scene.way is not AuthMethod.API or set(runner.tag_list) == set(TAGS)
 
 
 def portraits(scene: Scene) -> dict[int, tuple[Any, ...]]:
@@ -318,49 +320,49 @@ def tokens_in(content: str | None) -> list[str | None]:
 def test_registration_tokens_switched_off(world: World, pi: Pi) -> None:
     world.gitlab.settings.allow_registration_tokens = False
     with pytest.raises(GitLabError, match="registration tokens switched off"):
-        world.register(pi, way=Way.REGISTRATION)
+        world.register(pi, way=AuthMethod.REGISTRATION)
     assert pi.entries == []
 
 
 def test_removal_with_a_registration_token_spares_what_it_did_not_make(world: World, pi: Pi) -> None:
     """A person has put a token into the entry that many machines may share: only this machine's share goes."""
-    scene = Scene(world, pi, Way.READY)
+    scene = Scene(world, pi, AuthMethod.RUNNER)
     works(scene)
     world.heartbeat(1, OTHER_MACHINE)
-    foretold, done, again = thrice(world, pi, way=Way.REGISTRATION, state="absent")
+    foretold, done, again = thrice(world, pi, way=AuthMethod.REGISTRATION, state="absent")
     assert foretold["actions"] == done["actions"] == ["manager_removed", "entry_removed"]
     assert again["actions"] == []
     assert list(world.gitlab.runners[1].managers) == [OTHER_MACHINE]
 
 
 def test_a_ready_made_token_that_the_process_rotated_is_kept(world: World, pi: Pi) -> None:
-    scene = Scene(world, pi, Way.READY)
+    scene = Scene(world, pi, AuthMethod.RUNNER)
     runner = scene.runner()
     scene.hold(1, world.gitlab.reset_runner_token(1))
-    foretold, done, _again = thrice(world, pi, way=Way.READY, token=scene.given)
+    foretold, done, _again = thrice(world, pi, way=AuthMethod.RUNNER, token=scene.given)
     assert foretold["actions"] == done["actions"] == []
     assert pi.named(NAME)[0]["token"] == runner.token != scene.given
 
 
 def test_another_ready_made_token_replaces_the_old_one(world: World, pi: Pi) -> None:
-    scene = Scene(world, pi, Way.READY)
+    scene = Scene(world, pi, AuthMethod.RUNNER)
     works(scene)
     another = scene.runner()
-    assert thrice(world, pi, way=Way.READY, token=another.token)[1]["actions"] == ENTERED
+    assert thrice(world, pi, way=AuthMethod.RUNNER, token=another.token)[1]["actions"] == ENTERED
     assert [(entry["id"], entry["token"]) for entry in pi.named(NAME)] == [(2, another.token)]
 
 
 def test_removal_with_a_ready_made_token_leaves_the_other_machines(world: World, pi: Pi) -> None:
-    scene = Scene(world, pi, Way.READY)
+    scene = Scene(world, pi, AuthMethod.RUNNER)
     works(scene)
     world.heartbeat(1, OTHER_MACHINE)
-    thrice(world, pi, way=Way.READY, token=scene.given, state="absent")
+    thrice(world, pi, way=AuthMethod.RUNNER, token=scene.given, state="absent")
     assert list(world.gitlab.runners[1].managers) == [OTHER_MACHINE]
 
 
 def test_two_entries_may_share_a_ready_made_token(world: World, pi: Pi) -> None:
-    scene = Scene(world, pi, Way.READY)
+    scene = Scene(world, pi, AuthMethod.RUNNER)
     works(scene)
     pi.content = (pi.content or "").replace(NAME, "shell")
-    world.register(pi, way=Way.READY, token=scene.given)
+    world.register(pi, way=AuthMethod.RUNNER, token=scene.given)
     assert sorted(entry["name"] for entry in pi.entries) == [NAME, "shell"]

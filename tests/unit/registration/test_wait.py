@@ -10,8 +10,12 @@ import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Transport
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import NotHeard, lately_heard, wait
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import wanted_runner
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import (
+    RunnerNotContacted,
+    recently_contacted,
+    wait,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import result
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
@@ -27,7 +31,7 @@ class Fleet:
         self.world, self.pi, self.seconds = world, pi, 0.0
         self.during: dict[int, Callable[[], None]] = {}
         outcome = world.register(pi)
-        self.runner = result(wanted_runner(world.options(), pi.name), outcome)["runner"]
+        self.runner = result(desired_runner(world.options(), pi.name), outcome)["runner"]
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -57,8 +61,8 @@ def test_it_is_heard_of_with_every_version(server: Server, pi: Pi, version: str)
     """Also where GitLab does not say which machine it was."""
     fleet = Fleet(World(server.gitlab, server.url, version=version), pi)
     outcome = fleet.world.register(fleet.pi)
-    fleet.runner = result(wanted_runner(fleet.world.options(), "pi-01"), outcome)["runner"]
-    with pytest.raises(NotHeard):
+    fleet.runner = result(desired_runner(fleet.world.options(), "pi-01"), outcome)["runner"]
+    with pytest.raises(RunnerNotContacted):
         fleet.wait()
     fleet.during[fleet.seconds + 9] = lambda: fleet.world.heartbeat(1, fleet.pi.system_id)
     (shown,) = fleet.wait()
@@ -68,14 +72,14 @@ def test_it_is_heard_of_with_every_version(server: Server, pi: Pi, version: str)
 def test_another_machine_does_not_count(fleet: Fleet) -> None:
     fleet.world.gitlab.settings.version = SHOWS_MANAGERS[0]
     fleet.during[9] = lambda: fleet.world.heartbeat(1, OTHER)
-    with pytest.raises(NotHeard, match=r'from runner 1 \("docker"\) of system id s_000000000001 within 30 s'):
+    with pytest.raises(RunnerNotContacted, match=r'from runner 1 \("docker"\) of system id s_000000000001 within 30 s'):
         fleet.wait()
 
 
 def test_a_process_that_was_replaced_meanwhile_does_not_count(fleet: Fleet) -> None:
     fleet.world.gitlab.clock.advance(20)
     fleet.world.heartbeat(1, fleet.pi.system_id)
-    with pytest.raises(NotHeard):
+    with pytest.raises(RunnerNotContacted):
         fleet.wait()
     fleet.during[fleet.seconds + 9] = lambda: fleet.world.heartbeat(1, fleet.pi.system_id)
     assert fleet.wait()
@@ -83,8 +87,8 @@ def test_a_process_that_was_replaced_meanwhile_does_not_count(fleet: Fleet) -> N
 
 def test_our_own_heartbeat_does_not_count(fleet: Fleet) -> None:
     outcome = fleet.world.register(fleet.pi)
-    fleet.runner = result(wanted_runner(fleet.world.options(), "pi-01"), outcome)["runner"]
-    with pytest.raises(NotHeard):
+    fleet.runner = result(desired_runner(fleet.world.options(), "pi-01"), outcome)["runner"]
+    with pytest.raises(RunnerNotContacted):
         fleet.wait()
 
 
@@ -96,7 +100,7 @@ def test_an_outage_in_between_is_waited_out(fleet: Fleet) -> None:
 
 def test_an_outage_to_the_end_is_named(fleet: Fleet) -> None:
     fleet.world.gitlab.faults.add(Fault(reply="bad_gateway", times=None))
-    with pytest.raises(NotHeard, match="it is not working"):
+    with pytest.raises(RunnerNotContacted, match="it is not working"):
         fleet.wait()
 
 
@@ -123,4 +127,4 @@ def test_lately_heard(changes: dict[str, Any], heard: bool) -> None:
         "contacted_at": "2026-01-01T11:51:00.000Z",
         "verified_at": "2026-01-01T12:00:00+00:00",
     }
-    assert lately_heard({**runner, **changes}) is heard
+    assert recently_contacted({**runner, **changes}) is heard

@@ -6,10 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Place, Way
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import RunnerScope
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
+    AuthMethod,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
-    WantedError,
-    wanted_runner,
+    OptionsError,
+    desired_runner,
     without_effect,
 )
 
@@ -23,16 +26,20 @@ GOOD: dict[str, Any] = {
 
 
 def test_a_plain_runner() -> None:
-    wanted = wanted_runner(GOOD, "pi-01")
-    assert (wanted.key, wanted.url, wanted.way) == ("default/pi-01/docker", "https://gitlab.example.com", Way.API)
-    assert (wanted.place, wanted.description) == (Place("project_type", 42), "pi-01 docker")
-    assert wanted.attributes == {}
-    assert "secret" not in repr(wanted)
+    desired = desired_runner(GOOD, "pi-01")
+    assert (desired.key, desired.url, desired.auth_method) == (
+        "default/pi-01/docker",
+        "https://gitlab.example.com",
+        AuthMethod.API,
+    )
+    assert (desired.scope, desired.description) == (RunnerScope("project_type", 42), "pi-01 docker")
+    assert desired.attributes == {}
+    assert "secret" not in repr(desired)
 
 
 def test_only_given_attributes_are_managed() -> None:
-    wanted = wanted_runner({**GOOD, "paused": False, "tag_list": ["b", "a"], "maximum_timeout": None}, "pi-01")
-    assert wanted.attributes == {"paused": False, "tag_list": ["b", "a"]}
+    desired = desired_runner({**GOOD, "paused": False, "tag_list": ["b", "a"], "maximum_timeout": None}, "pi-01")
+    assert desired.attributes == {"paused": False, "tag_list": ["b", "a"]}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +78,8 @@ def test_only_given_attributes_are_managed() -> None:
     ],
 )
 def test_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(WantedError) as caught:
-        wanted_runner({**GOOD, **changes}, "pi-01")
+    with pytest.raises(OptionsError) as caught:
+        desired_runner({**GOOD, **changes}, "pi-01")
     assert words in str(caught.value)
     assert str(caught.value).startswith('Runner "')
     assert "pi-01" in str(caught.value)
@@ -92,12 +99,12 @@ def test_refused(changes: dict[str, Any], words: str) -> None:
     ],
 )
 def test_taken(changes: dict[str, Any]) -> None:
-    wanted_runner({**GOOD, **changes}, "pi-01")
+    desired_runner({**GOOD, **changes}, "pi-01")
 
 
 def test_all_problems_are_said_at_once() -> None:
-    with pytest.raises(WantedError) as caught:
-        wanted_runner({}, "pi-01")
+    with pytest.raises(OptionsError) as caught:
+        desired_runner({}, "pi-01")
     for words in ("no credential", "name is missing", "url is missing"):
         assert words in str(caught.value)
 
