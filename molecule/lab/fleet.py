@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,15 @@ from typing import Any
 from .host import ROOT, STATE, LabError
 
 JOB_ENDS = ("success", "failed", "canceled")
+
+
+def eventually(condition: Callable[[], bool], timeout: float = 60) -> None:
+    """Return once the condition holds; a LabError when the time is over."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LabError(f"not within {timeout} s")
+        time.sleep(0.5)
 
 
 class GitLab:
@@ -55,14 +64,22 @@ class GitLab:
 
     def finished_job(self, timeout: int = 60, **job: Any) -> dict[str, Any]:
         """Queue a job, wait until it has ended, and return it with its trace; a LabError when nobody takes it."""
-        number = self.call("POST", "/jobs", **job)["id"]
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            found: dict[str, Any] = self.call("GET", f"/jobs/{number}")
-            if found["status"] in JOB_ENDS:
-                return found
-            time.sleep(0.5)
-        raise LabError(f"job {number} {job.get('tag_list')} is {found['status']} after {timeout} s:\n{found['trace']}")
+        return self.job_in(self.call("POST", "/jobs", **job)["id"], JOB_ENDS, timeout)
+
+    def job_in(self, number: int, statuses: Collection[str], timeout: int = 60) -> dict[str, Any]:
+        """Wait until the job has one of the statuses, and return it with its trace; a LabError when it never has."""
+        found: dict[str, Any] = {}
+
+        def arrived() -> bool:
+            found.update(self.call("GET", f"/jobs/{number}"))
+            return found["status"] in statuses
+
+        try:
+            eventually(arrived, timeout)
+        except LabError as error:
+            tags, status, trace = found.get("tag_list"), found["status"], found["trace"]
+            raise LabError(f"job {number} {tags} is {status} after {timeout} s:\n{trace}") from error
+        return found
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,6 @@ def test_wrong_settings(
     for name in pis:
         message = said(play, name)
         assert not [word for word in words if word not in message], message
-        assert name in message or f"[{name}]" in play.output
         assert "Traceback" not in message
 
 
@@ -82,8 +81,7 @@ def test_a_ca_that_does_not_match(lab: Lab, gitlab: GitLab, pis: dict[str, Host]
     assert play.code != 0
     for name in pis:
         message = said(play, name)
-        assert "certificate" in message
-        assert "ca" in message.lower()
+        assert "its certificate is not signed by an authority the control node knows; ca_path names" in message
 
 
 def test_gitlab_is_unreachable(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
@@ -151,7 +149,7 @@ def test_a_runner_that_does_not_come_up(lab: Lab, pis: dict[str, Host]) -> None:
     play = lab.play("--limit", name, "-e", f"gitlab_runner_image={image}", "-e", "_gitlab_runner_wait_timeout=9")
     message = said(play, name)
     assert "GitLab has not heard from runner" in message
-    assert image in message or "gitlab-runner" in message, "what Docker knows about the container"
+    assert image in message, "what Docker knows about the container"
     assert lab.play("--limit", name).recap[name]["changed"] == 1, "and the right image heals it"
 
 

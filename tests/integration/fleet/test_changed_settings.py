@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_gitlab import tls
-from lab.fleet import GitLab, Lab
+from lab.fleet import JOB_ENDS, GitLab, Lab, eventually
 from testinfra.host import Host
 
 PI = "pi-02"
@@ -24,11 +23,8 @@ def started(pi: Host) -> str:
 
 def running_job(gitlab: GitLab) -> int:
     number: int = gitlab.call("POST", "/jobs", script=["sleep 12", "echo ended"], tag_list=[PI, "docker"])["id"]
-    for _ in range(100):
-        if gitlab.call("GET", f"/jobs/{number}")["status"] == "running":
-            return number
-        time.sleep(0.2)
-    pytest.fail(f"nobody takes job {number}")
+    gitlab.job_in(number, ["running"], timeout=20)
+    return number
 
 
 @pytest.mark.parametrize(
@@ -46,10 +42,7 @@ def test_a_running_job_survives(
     play = lab.play("-e", json.dumps({"gitlab_runner_global": {**SETTINGS, **changes}}))
     assert play.code == 0, play.output
     assert play.recap[PI]["changed"] > 0
-    job = gitlab.call("GET", f"/jobs/{number}")
-    while job["status"] == "running":
-        time.sleep(0.5)
-        job = gitlab.call("GET", f"/jobs/{number}")
+    job = gitlab.job_in(number, JOB_ENDS)
     assert (job["status"], "ended" in job["trace"]) == ("success", True), job["trace"]
     assert (started(pis[PI]) != before) is restarts
 
@@ -57,6 +50,41 @@ def test_a_running_job_survives(
     assert lab.play("-e", json.dumps({"gitlab_runner_global": back})).code == 0
     again = lab.play()
     assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)
+
+
+def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pis: dict[str, Host]) -> None:
+    before = started(pis[PI])
+    settings = json.dumps({"gitlab_runner_global": {**SETTINGS, "listen_address": "127.0.0.1:9252"}})
+    dies_before_the_process_is_touched(lab, "-e", settings)
+    assert started(pis[PI]) == before
+    play = lab.play("--limit", PI, "-e", settings)
+    assert (play.code, play.recap[PI]["changed"] > 0) == (0, True), play.output
+    after = started(pis[PI])
+    assert after != before
+    assert lab.play("--limit", PI, "-e", settings).recap[PI]["changed"] == 0
+    assert started(pis[PI]) == after
+
+    back = {**SETTINGS, "listen_address": None}
+    assert lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": back})).code == 0
+    assert lab.play("--limit", PI).recap[PI]["changed"] == 0
+
+
+def test_a_ca_that_no_play_has_told_of_is_read(lab: Lab, pis: dict[str, Host]) -> None:
+    before = started(pis[PI])
+    pis[PI].check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo >> $file; done")
+    dies_before_the_process_is_touched(lab)
+    count = loaded(pis[PI])
+    play = lab.play("--limit", PI)
+    assert (play.code, play.recap[PI]["changed"] > 0) == (0, True), play.output
+    eventually(lambda: loaded(pis[PI]) > count)
+    assert started(pis[PI]) == before
+    assert lab.play("--limit", PI).recap[PI]["changed"] == 0
+
+
+def dies_before_the_process_is_touched(lab: Lab, *arguments: str) -> None:
+    """The settings are on the Pi then, and a container or service without a place for them is refused."""
+    play = lab.play("--limit", PI, *arguments, "-e", json.dumps({"_gitlab_runner_mounts": [{}]}))
+    assert (play.code != 0, play.recap[PI]["failed"], play.recap[PI]["changed"]) == (True, 1, 1), play.output
 
 
 def loaded(pi: Host) -> int:
@@ -69,12 +97,10 @@ def test_a_process_notices_although_the_clock_went_back(lab: Lab, pis: dict[str,
     # As on a Pi whose clock was ahead when the file was written last: what is written now looks older.
     before, count = started(pis[PI]), loaded(pis[PI])
     pis[PI].check_output("touch -d '+2 hours' /etc/gitlab-runner/config.toml")
-    while loaded(pis[PI]) == count:
-        time.sleep(0.5)
+    eventually(lambda: loaded(pis[PI]) > count)
     count = loaded(pis[PI])
     assert lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": {**SETTINGS, "concurrent": 3}})).code == 0
-    while loaded(pis[PI]) == count:
-        time.sleep(0.5)
+    eventually(lambda: loaded(pis[PI]) > count)
     assert started(pis[PI]) == before
     assert lab.play("--limit", PI).code == 0
 
@@ -87,12 +113,7 @@ def test_a_corrected_ca_ends_the_rest_after_three_failures(
     wrong = (tmp_path / "ca.crt").read_text()
     pis[PI].check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo %s > $file; done", wrong)
     log = "docker logs --since 1m $(docker ps -q --filter name=gitlab-runner) 2>&1"
-    for _ in range(60):
-        if "unhealthy" in pis[PI].check_output(log):
-            break
-        time.sleep(1)
-    else:
-        pytest.fail("the runner does not mind a wrong CA")
+    eventually(lambda: "unhealthy" in pis[PI].check_output(log))
     play = lab.play("--limit", PI)
     assert play.code == 0, play.output
     assert (play.recap[PI]["changed"] > 0, started(pis[PI])) == (True, before)

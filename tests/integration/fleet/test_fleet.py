@@ -35,14 +35,17 @@ def entries(pi: Host) -> dict[str, dict[str, Any]]:
 def test_the_engine_answers_with_the_options_of_daemon_json(pis: dict[str, Host]) -> None:
     for name, pi in pis.items():
         info = json.loads(pi.check_output("docker info --format '{{json .}}'"))
-        assert info["LoggingDriver"] in ("json-file", "local"), name
-        assert (
-            "registry.lab:5000" in info["RegistryConfig"]["InsecureRegistryCIDRs"]
-            or not info["RegistryConfig"]["IndexConfigs"]["registry.lab:5000"]["Secure"]
-        ), name
+        assert info["LoggingDriver"] == "local", name
+        assert info["RegistryConfig"]["IndexConfigs"]["registry.lab:5000"]["Secure"] is False, name
         assert pi.service("docker").is_enabled, name
-        options = json.loads(pi.file("/etc/docker/daemon.json").content_string)
-        assert options["log-opts"]["max-size"], "unbounded logs wear an SD card out"
+
+
+def test_no_log_of_a_container_wears_the_card_out(pis: dict[str, Host]) -> None:
+    for name, pi in pis.items():
+        containers = json.loads(pi.check_output("docker inspect $(docker ps -q)"))
+        logs = [container["HostConfig"]["LogConfig"] for container in containers]
+        assert logs, name
+        assert [log for log in logs if log != {"Type": "local", "Config": {"max-file": "3", "max-size": "10m"}}] == []
 
 
 def test_there_is_one_runner_per_entry_and_its_token_is_the_one_in_the_file(
@@ -75,15 +78,19 @@ def test_files_with_tokens_are_for_root_only(pis: dict[str, Host]) -> None:
         assert pi.file("/etc/gitlab-runner/config.toml").mode == 0o600, name
         assert pi.file("/etc/gitlab-runner").mode == 0o700, name
         command = "grep -rlE 'glrt-|glpat-' /etc /home /root /tmp /run /var/log /var/tmp | xargs stat -c '%a %U %n'"
-        for line in pi.run(command).stdout.splitlines():
+        found = pi.run(command).stdout.splitlines()
+        assert found, f"{name}: not even config.toml is found"
+        for line in found:
             assert line.startswith("600 root /etc/gitlab-runner/config.toml"), f"{name}: {line}"
 
 
 def test_the_api_token_is_on_no_pi(lab: Lab, pis: dict[str, Host]) -> None:
     token = lab.variables["gitlab_runner_api_token"]
     for name, pi in pis.items():
-        found = pi.run("grep -rlF -- %s /etc /home /root /tmp /var/tmp /var/log /run", token)
-        assert found.stdout == "", name
+        places = "/etc /home /root /tmp /var/tmp /var/log /run"
+        assert pi.run(f"grep -rlF -- %s {places}", token).stdout == "", name
+        its = entries(pi)["docker"]["token"]
+        assert "config.toml" in pi.run(f"grep -rlF -- %s {places}", its).stdout, f"{name}: the search finds nothing"
 
 
 @pytest.mark.parametrize("kind", KINDS)

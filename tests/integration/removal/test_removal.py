@@ -71,8 +71,13 @@ def test_a_pi_leaves_and_comes_back(lab: Lab, gitlab: GitLab, pis: dict[str, Hos
 
     assert remove(lab).recap[PI]["changed"] == 0
     pis[PI].check_output(f"sed -i '/runners/,$d' {CONFIG}")
-    assert remove(lab).recap[PI]["changed"] == 1, "now that nobody's entry is left, the directory goes"
+    pis[PI].check_output("touch /etc/gitlab-runner/theirs")
+    assert remove(lab).recap[PI]["changed"] > 0, "now that nobody's entry is left, our files go"
+    assert pis[PI].check_output("find /etc/gitlab-runner -mindepth 1") == "/etc/gitlab-runner/theirs"
+    pis[PI].check_output("rm /etc/gitlab-runner/theirs")
+    assert remove(lab).recap[PI]["changed"] == 1, "and the directory when nothing is left in it"
     assert not pis[PI].file("/etc/gitlab-runner").exists
+    assert remove(lab).recap[PI]["changed"] == 0
 
     assert lab.play().code == 0
     assert pis[PI].check_output(f"cat {SYSTEM_ID}") == system_id, "the same machine to GitLab"
