@@ -106,7 +106,7 @@ def _masked(path: str, spot: Spot, value: Any, mask: Mask, whole: bool = False) 
         return f"{name}={mask(spot + (name,), secret)}" if equals and listed else mask(spot, value)
     if _secret(path, key):
         return mask(spot, value)
-    return _scrubbed(value) if isinstance(value, str) else value
+    return scrubbed(value) if isinstance(value, str) else value
 
 
 def _name_of(item: Any) -> Spot:
@@ -131,7 +131,8 @@ def _secret(path: str, key: Key | None) -> bool:
     return bool(schema().removed.get(path, {}).get("secret") or SECRET_NAME.search(path.rpartition(".")[2]))
 
 
-def _scrubbed(text: str) -> str:
+def scrubbed(text: str) -> str:
+    """Text that is no config.toml without the credentials in its addresses, options and words."""
     for pattern, replacement in WITHIN:
         text = pattern.sub(replacement, text)
     return text
@@ -144,7 +145,7 @@ def _comment(comment: str, strings: frozenset[str]) -> str:
         name = assigned["name"].strip("\"'").rpartition(".")[2]
         if SECRET_NAME.search(name) or name.casefold() in _secret_names():
             comment = comment[: assigned.start("value")] + MASK + comment[assigned.end("value") :]
-    comment = _scrubbed(comment)
+    comment = scrubbed(comment)
     for secret in sorted(strings, key=len, reverse=True):
         if len(secret) > 3:
             comment = comment.replace(secret, MASK)

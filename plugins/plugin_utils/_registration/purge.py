@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import scrubbed
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import RequestRejected
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Runner
@@ -52,7 +53,8 @@ def runners_of_purged_entries(
         if reason:
             which = f"Runner {entry.id}" if entry.id else "The runner"
             where = f" at {entry.url}" if entry.url else ""
-            found.staying.append(f'{which} of the purged entry "{entry.name}" stays in GitLab{where}: {reason}.')
+            sentence = f'{which} of the purged entry "{entry.name}" stays in GitLab{where}: {reason}.'
+            found.staying.append(scrubbed(sentence))
         elif runner:
             found.leaving[runner.id] = runner
     return found

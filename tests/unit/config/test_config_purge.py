@@ -128,6 +128,12 @@ def test_what_cannot_be_asked_about_is_told(purged: Entry, owner: Owner, which: 
     assert found.staying == [f'{which} of the purged entry "shell" stays in GitLab at {purged.url}: {reason}.']
 
 
+def test_no_secret_of_the_file_is_told() -> None:
+    purged = entry(0, "glrt-hushhushhush", 7, url="https://me:hush@gitlab.example.com")
+    (sentence,) = decide(GitLab(), purged).staying
+    assert "hush" not in sentence
+
+
 def test_an_entry_without_a_runner_is_nothing_to_tell() -> None:
     assert runners_of_purged_entries([entry(0, "shell", 0, token="")], [], OWNER, pytest.fail) == PurgedRunners()
 

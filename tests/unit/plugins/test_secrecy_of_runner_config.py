@@ -18,11 +18,23 @@ from plays.watched_play import WatchedPlay
 pytestmark = pytest.mark.slow
 
 CONFIGURE = "pifleet.ci.runner_config"
-SECRETS = {"token": "glrt-hushhushhush1234", "old variable": "hush-of-the-file", "new variable": "hush-of-the-vault"}
+SECRETS = {
+    "token": "glrt-hushhushhush1234",
+    "API token": "glpat-hushhushhush5678",
+    "old variable": "hush-of-the-file",
+    "new variable": "hush-of-the-vault",
+}
+NOBODY = "http://127.0.0.1:9"
 CONFIG = f"""[[runners]]
   name = "docker"
   token = "{SECRETS["token"]}"
   environment = ["KEY={SECRETS["old variable"]}"]
+"""
+PURGED = f"""{CONFIG}[[runners]]
+  name = "shell"
+  url = "{NOBODY}"
+  id = 7
+  token = "{SECRETS["token"]}"
 """
 CHANGE = {"name": "docker", "environment": [f"KEY={SECRETS['new variable']}"]}
 TOKEN_TO_SET = {"name": "docker", "token": SECRETS["token"]}
@@ -36,6 +48,7 @@ CASES: dict[str, tuple[str, dict[str, Any], bool | str]] = {
     "recovered": ("", CHANGE, True),
     "token": (CONFIG, TOKEN_TO_SET, "is not a setting"),
     "wrong-type": (CONFIG, WRONG_TYPE, "must be a list"),
+    "purged": (PURGED, CHANGE, "config.toml was not written"),  # GitLab does not answer
 }
 
 
@@ -56,6 +69,9 @@ def plays(play: WatchedPlay) -> list[dict[str, Any]]:
         "path": path,
         "runners": ["{{ entries[inventory_hostname] }}"],
         "recover": "{{ inventory_hostname == 'recovered' }}",
+        "purge": "{{ inventory_hostname == 'purged' }}",
+        "url": NOBODY,
+        "api_token": "{{ api_token }}",
     }
     outdated = {"path": path, "content": f"# {SECRETS['token']}", "expected_sha256": "another"}
     results = "{{ [refused] + hostvars | dict2items | map(attribute='value.done') }}"
@@ -76,7 +92,7 @@ def test_check_mode_foretells_what_is_done(play: WatchedPlay) -> None:
         put(play.directory / "hosts" / pi / "config.toml", content)
         put(play.directory / "hosts" / pi / "config.toml.backup-1", CONFIG)
     entries = {pi: entry for pi, (_content, entry, _end) in CASES.items()}
-    put(play.directory / "vault", json.dumps({"entries": entries}))
+    put(play.directory / "vault", json.dumps({"entries": entries, "api_token": SECRETS["API token"]}))
     put(play.directory / "play.yml", "")  # the token in it is no matter here
 
     def run(*arguments: str) -> dict[str, dict[str, Any]]:
