@@ -95,10 +95,13 @@ def kill(directory: str, times: int) -> dict[str, int]:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         content = durable.read(path).content
+        # a machine that is busy otherwise is faster or slower than it was at first: go on meeting the middle
         if content == _content(turn):
             found["new"] += 1
+            usual *= 0.97
         elif content == before:
             found["old"] += 1
+            usual *= 1.03
         else:
             found["torn"] += 1
         before = content

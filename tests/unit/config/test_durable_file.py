@@ -207,6 +207,7 @@ def test_two_plays_lose_no_update(file: Path) -> None:
     assert (file.read_bytes(), names(file.parent)) == (b"400", ["config.toml"])
 
 
+@pytest.mark.slow
 def test_killed_at_random_points(tmp_path: Path) -> None:
     found = work("kill", tmp_path, KILLS)
     assert found["torn"] == 0
