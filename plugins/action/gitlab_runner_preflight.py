@@ -11,7 +11,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
 
 def _setting_problems(options: dict[str, Any]) -> list[str]:
     try:
-        check_settings(options["global"], options["runners"], unknown_keys=options["unknown_keys"])
+        validate_settings(options["global"], options["runners"], unknown_keys=options["unknown_keys"])
     except SchemaError as error:
         return error.problems
     return []

@@ -12,7 +12,11 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import ConfigTomlError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import is_broken, left_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import (
+    corrupt_file_error,
+    is_corrupt,
+    newest_valid,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
     connect,
@@ -48,11 +52,11 @@ class HostConfig:
 
     def read(self) -> HostFile:
         seen = replace(read_host_file(self._action, self._task_vars, self._path), **self._made)
-        if not (is_broken(seen) and seen.backups):
+        if not (is_corrupt(seen) and seen.backups):
             return seen
         if not self._recover:
-            raise left_broken(seen)
-        self.recovered_from, content = newest_whole(read_backups(self._action, self._task_vars, self._path))
+            raise corrupt_file_error(seen)
+        self.recovered_from, content = newest_valid(read_backups(self._action, self._task_vars, self._path))
         return self.replace(seen, content)
 
     def replace(self, seen: HostFile, content: str) -> HostFile:
@@ -94,7 +98,7 @@ class ActionModule(ActionBase):
         warnings = left_behind(desired, outcome.observed)
         if file.recovered_from:
             reply.update(changed=True, recovered_from=file.recovered_from)
-            warnings.append(f"The file was empty or broken; the content of {file.recovered_from} is used instead.")
+            warnings.append(f"The file was empty or corrupt; the backup {file.recovered_from} is restored.")
         ignored = without_effect(options)
         if ignored:
             warnings.append(f"{', '.join(ignored)} can only be kept in GitLab with api_token.")

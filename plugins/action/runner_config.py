@@ -22,10 +22,14 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     parse,
     unlisted,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import KEPT, is_broken, newest_whole
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import BACKUPS_KEPT, is_corrupt, newest_valid
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import needs
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import Checked, SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import AFTER_RESTART, UNCHANGED, takes_effect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import (
+    SchemaError,
+    ValidatedSettings,
+    validate_settings,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
@@ -61,7 +65,7 @@ class Job:
     """What one task has to do, and what it has done in GitLab already while it lost races for the file."""
 
     arguments: dict[str, Any]
-    wanted: Checked
+    settings: ValidatedSettings
     task_vars: dict[str, Any]
     deleted: list[int] = field(default_factory=list)
 
@@ -91,10 +95,12 @@ class ActionModule(ActionBase):
         if arguments["api_token"] and not arguments["url"]:
             raise AnsibleActionFail("api_token is given without url; give the address of its GitLab as well.")
         try:
-            wanted = check_settings(arguments["global"], arguments["runners"], unknown_keys=arguments["unknown_keys"])
+            settings = validate_settings(
+                arguments["global"], arguments["runners"], unknown_keys=arguments["unknown_keys"]
+            )
         except SchemaError as error:
             raise AnsibleActionFail("Settings for config.toml are wrong:\n" + str(error)) from None
-        job = Job(arguments, wanted, task_vars or {})
+        job = Job(arguments, settings, task_vars or {})
         try:
             done = self._configure(job)
         except ConfigTomlError as error:
@@ -106,7 +112,7 @@ class ActionModule(ActionBase):
         if job.deleted:
             done |= {"changed": True, "deleted_runners": job.deleted}
         # in the result and with the host's name, for Ansible shows only once what several hosts say alike
-        warnings = [f"{job.host}: {warning}" for warning in wanted.warnings + done.pop("warnings")]
+        warnings = [f"{job.host}: {warning}" for warning in settings.warnings + done.pop("warnings")]
         return result | done | ({"warnings": warnings} if warnings else {})
 
     def _configure(self, job: Job) -> dict[str, Any]:
@@ -119,25 +125,29 @@ class ActionModule(ActionBase):
 
     def _configure_once(self, job: Job) -> dict[str, Any]:
         seen = read_host_file(self, job.task_vars, job.path, pending=job.marker)
-        result: dict[str, Any] = {"changed": False, "needs": "restart" if seen.pending else "none", "warnings": []}
+        result: dict[str, Any] = {
+            "changed": False,
+            "takes_effect": AFTER_RESTART if seen.pending else UNCHANGED,
+            "warnings": [],
+        }
         before, backup = seen.content, job.arguments["backup"]
-        if job.arguments["recover"] and is_broken(seen) and seen.backups:
-            source, before = newest_whole(read_backups(self, job.task_vars, job.path))
-            backup = 0  # what is broken must not push a whole one out
+        if job.arguments["recover"] and is_corrupt(seen) and seen.backups:
+            source, before = newest_valid(read_backups(self, job.task_vars, job.path))
+            backup = 0  # what is corrupt must not push a valid backup out
             result["recovered_from"] = source
-            result["warnings"].append(f"{job.path} was empty or broken; the content of {source} is used instead.")
+            result["warnings"].append(f"{job.path} was empty or corrupt; the backup {source} is restored.")
         after = self._merged(job, seen, before)
         if after == seen.content and not seen.exposed:
             return result
         result["diff"] = [redacted_diff(seen.content, after, job.path)]
-        present = {"runners": []} if is_broken(seen) else parse(seen.content)
-        needed = needs(present, parse(after))
+        present = {"runners": []} if is_corrupt(seen) else parse(seen.content)
+        effect = takes_effect(present, parse(after))
         if job.arguments["purge"]:
             self._purge_gitlab(job, seen, before, result)
-        marker = job.marker if needed == "restart" else None
+        marker = job.marker if effect == AFTER_RESTART else None
         written = replace_host_file(self, job.task_vars, seen, after, backup=backup, pending=marker)
         result["changed"] = True
-        result["needs"] = "restart" if written.pending else needed
+        result["takes_effect"] = AFTER_RESTART if written.pending else effect
         if seen.exposed:
             result["diff"].append(_difference(job.path, f"mode {seen.mode:04o}\n", f"mode {written.mode:04o}\n"))
         return result
@@ -147,14 +157,14 @@ class ActionModule(ActionBase):
             # in check mode an entry that is missing is one that registration would have made just before
             return merge(
                 before,
-                settings=job.wanted.settings,
-                runners=job.wanted.runners,
+                settings=job.settings.settings,
+                runners=job.settings.runners,
                 purge=job.arguments["purge"],
                 append_missing=self._task.check_mode,
             )
         except ConfigTomlError as error:
-            if seen.backups and (is_broken(seen) or isinstance(error, MissingEntryError)):
-                raise type(error)(f"{error} ({len(seen.backups)} {KEPT})") from error
+            if seen.backups and (is_corrupt(seen) or isinstance(error, MissingEntryError)):
+                raise type(error)(f"{error} ({len(seen.backups)} {BACKUPS_KEPT})") from error
             raise
 
     def _purge_gitlab(self, job: Job, seen: HostFile, before: str, result: dict[str, Any]) -> None:
@@ -163,11 +173,11 @@ class ActionModule(ActionBase):
         gitlab = cache(partial(self._gitlab, options))
         tables = parse(before)["runners"]
         entries = [Entry.of(index, table) for index, table in enumerate(tables)]
-        outdated = unlisted(tables, job.wanted.runners)
+        outdated = unlisted(tables, job.settings.runners)
         owner = Owner(
             url=(options["url"] or "").rstrip("/") if options["api_token"] else "",
             keys=f"{options['fleet']}/{job.host}/",
-            desired={runner["name"] for runner in job.wanted.runners},
+            desired={runner["name"] for runner in job.settings.runners},
             system_id=seen.system_id,
         )
         found = runners_of_purged_entries(

@@ -45,7 +45,7 @@ class FileConflict(FileError):
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileSnapshot:
     """A file as it was found; ``content`` is None when there is none."""
 
     path: str  # after symbolic links
@@ -61,24 +61,24 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Replaced:
+class Replacement:
     """What a replacement did, or in check mode would do. made_directories: outermost first."""
 
-    before: Seen
+    before: FileSnapshot
     changed: bool
     backup: str | None = None
     made_directories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removal:
     """What a removal did, or in check mode would do. removed: all paths that went."""
 
-    before: Seen
+    before: FileSnapshot
     removed: tuple[str, ...] = ()
 
 
-def read(path: str, follow: bool = True) -> Seen:
+def read(path: str, follow: bool = True) -> FileSnapshot:
     """Read ``path``. With ``follow`` a symbolic link leads to its target, without it a link is refused.
 
     Raises FileError for anything that is neither a regular file nor absent.
@@ -89,17 +89,17 @@ def read(path: str, follow: bool = True) -> Seen:
             # O_NONBLOCK: a FIFO under this name must not hang the play
             descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
-            return Seen(real, None)
+            return FileSnapshot(real, None)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
                 raise FileError(f"{path} is {what}.")
             mode = stat.S_IMODE(status.st_mode)
-            return Seen(real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns)
+            return FileSnapshot(real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns)
 
 
-def read_filled(path: str, follow: bool = True) -> Seen:
+def read_filled(path: str, follow: bool = True) -> FileSnapshot:
     """As read(), but an empty file is not believed at once: gitlab-runner saves in place, truncates and then writes."""
     deadline = time.monotonic() + SAVE_PATIENCE
     while True:
@@ -121,12 +121,12 @@ def replace(
     pending: str | None = None,
     follow: bool = True,
     check: bool = False,
-) -> Replaced:
+) -> Replacement:
     """Put ``content`` at ``path``.
 
     expected_sha256: refuse unless the present content has this digest ("absent": unless there is no file);
         None replaces whatever is there.
-    uid, gid: None keeps the present owner. backup: how many former contents to keep beside the file.
+    uid, gid: None keeps the present owner. backup: how many backups to keep beside the file.
     pending: an empty file that is there before another content is, for whoever has to act on that and may die first.
     check: only say what would be done.
 
@@ -148,7 +148,7 @@ def replace(
             with _marked(pending if other else None):
                 kept = _keep(seen, backup) if backup > 0 and seen.content is not None and other else None
                 _write(seen, content, mode, uid, gid)
-            return Replaced(seen, True, kept, tuple(made))
+            return Replacement(seen, True, kept, tuple(made))
 
 
 def remove(
@@ -158,7 +158,7 @@ def remove(
     beside: Mapping[str, bytes] | None = None,
     follow: bool = True,
     check: bool = False,
-) -> Removed:
+) -> Removal:
     """Remove ``path``, and what killed writers left of it; a file that is gone is no error. Former contents stay.
 
     expected_sha256: refuse unless a file that is there has this digest; None removes whatever is there.
@@ -170,7 +170,7 @@ def remove(
         real = _resolve(path, follow)
         directory = os.path.dirname(real)
         if not os.path.isdir(directory):
-            return Removed(Seen(real, None))
+            return Removal(FileSnapshot(real, None))
         with _locked(directory, path):
             seen = read(path, follow)
             if seen.content is not None and expected_sha256 not in (None, seen.sha256):
@@ -182,7 +182,7 @@ def remove(
                 _unlink(outdated)
                 for changed in {os.path.dirname(each) for each in outdated}:
                     _sync_directory(changed)
-            return Removed(seen, tuple(outdated))
+            return Removal(seen, tuple(outdated))
 
 
 def remove_empty(directories: Sequence[str], gone: Sequence[str] = (), check: bool = False) -> list[str]:
@@ -211,7 +211,7 @@ def private(mode: int) -> int:
 
 
 def backups(path: str) -> list[str]:
-    """Paths of the kept former contents of ``path`` (resolved), newest first."""
+    """Paths of the backups of ``path`` (resolved), newest first."""
     directory, name = os.path.split(path)
     pattern = re.compile(re.escape(name + BACKUP) + r"(\d+)")
     try:
@@ -222,18 +222,18 @@ def backups(path: str) -> list[str]:
 
 
 def _plan(
-    seen: Seen,
+    seen: FileSnapshot,
     path: str,
     content: bytes,
     expected: str | None,
     mode: int,
     uid: int | None,
     gid: int | None,
-) -> Replaced:
+) -> Replacement:
     if expected is not None and (seen.sha256 or "absent") != expected:
         raise FileConflict(f"{path} was changed by somebody else since it was read; nothing was written.")
     same = seen.content == content and seen.mode == mode and uid in (None, seen.uid) and gid in (None, seen.gid)
-    return Replaced(seen, not same)
+    return Replacement(seen, not same)
 
 
 def _resolve(path: str, follow: bool) -> str:
@@ -345,7 +345,7 @@ def _unlink(paths: Sequence[str]) -> None:
         os.unlink(path)
 
 
-def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> None:
+def _write(seen: FileSnapshot, content: bytes, mode: int, uid: int | None, gid: int | None) -> None:
     """Write, flush, compare once more, rename, flush the directory."""
     directory = os.path.dirname(seen.path)
     temporary = _write_temporary(seen, content, mode, uid, gid)
@@ -360,7 +360,7 @@ def _write(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | No
     _sync_directory(directory)
 
 
-def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid: int | None) -> str:
+def _write_temporary(seen: FileSnapshot, content: bytes, mode: int, uid: int | None, gid: int | None) -> str:
     descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(seen.path), dir=os.path.dirname(seen.path))
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -381,7 +381,7 @@ def _write_temporary(seen: Seen, content: bytes, mode: int, uid: int | None, gid
         raise
 
 
-def _advance(descriptor: int, seen: Seen) -> None:
+def _advance(descriptor: int, seen: FileSnapshot) -> None:
     """Date the new file later than the old one: gitlab-runner reads no other again, and a Pi's clock may be behind.
 
     By a whole second, for what gitlab-runner has saved itself it remembers as a little later than the file says.
@@ -391,7 +391,7 @@ def _advance(descriptor: int, seen: Seen) -> None:
         os.utime(descriptor, ns=(later, later))
 
 
-def _keep(seen: Seen, count: int) -> str:
+def _keep(seen: FileSnapshot, count: int) -> str:
     """Keep ``seen`` as the newest backup, mode 0600, and drop the oldest beyond ``count``.
 
     Numbered, not dated: a Pi has no clock of its own, and dates that go back would make the wrong one the newest.

@@ -16,7 +16,7 @@ import re
 import secrets
 import string
 
-from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 
 FORM = re.compile(r"[sr]_[0-9a-zA-Z]{12}")
 SERIALS = ("/proc/device-tree/serial-number", "/sys/firmware/devicetree/base/serial-number")
@@ -30,7 +30,7 @@ def find_system_id(directory: str, former: str | None = None) -> tuple[str, bool
     Raises FileError where that file is there but cannot be read: GitLab Runner may know this host by what is in it.
     """
     for place in (directory, former or directory):
-        held = _text(durable.read(path_in(place)).content or b"")
+        held = _text(atomic_file.read(path_in(place)).content or b"")
         if FORM.fullmatch(held):
             return held, place == directory
     serials = [serial for serial in map(_read, SERIALS) if serial.strip("0")]  # virtual boards report zeros
@@ -42,20 +42,20 @@ def find_system_id(directory: str, former: str | None = None) -> tuple[str, bool
 
 
 def seed_system_id(
-    directory: str, system_id: str, check: bool, config: durable.Seen | None = None
-) -> durable.Replaced | None:
+    directory: str, system_id: str, check: bool, config: atomic_file.FileSnapshot | None = None
+) -> atomic_file.Replacement | None:
     """Write ``system_id`` unless a valid one is there (None); return what was or, to check, would be done.
 
     config: the config.toml that is there already. Whoever it belongs to reads this file too.
     """
     if not FORM.fullmatch(system_id):
-        raise durable.FileError(f"{system_id!r} is not a system ID of GitLab Runner.")
+        raise atomic_file.FileError(f"{system_id!r} is not a system ID of GitLab Runner.")
     if find_system_id(directory)[1]:
         return None
     mode, uid, gid = 0o600, None, None
     if config is not None and config.content is not None:
-        mode, uid, gid = durable.private(config.mode), config.uid, config.gid
-    return durable.replace(path_in(directory), system_id.encode(), mode=mode, uid=uid, gid=gid, check=check)
+        mode, uid, gid = atomic_file.private(config.mode), config.uid, config.gid
+    return atomic_file.replace(path_in(directory), system_id.encode(), mode=mode, uid=uid, gid=gid, check=check)
 
 
 def path_in(directory: str) -> str:

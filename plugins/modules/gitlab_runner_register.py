@@ -111,8 +111,8 @@ options:
     default: true
   recover:
     description:
-      - If the file is empty or is not valid TOML although former contents are kept beside it, which a power cut can do
-        while GitLab Runner saves it, start from the newest kept content that is whole.
+      - If the file is empty or is not valid TOML although backups are kept beside it, which a power cut can do
+        while GitLab Runner saves it, restore the newest valid backup.
       - If V(false), the task fails then, and nothing is written.
     type: bool
     default: false
@@ -217,7 +217,7 @@ runner:
       description: The server's time when the token was last known to work.
       type: str
 recovered_from:
-  description: The kept content that was used instead of the broken file.
+  description: The backup that was restored in place of the corrupt file.
   returned: when O(recover) was needed
   type: str
   sample: /etc/gitlab-runner/config.toml.backup-7

@@ -59,7 +59,7 @@ options:
     default: fail
   backup:
     description:
-      - How many former contents to keep beside the file, as C(<path>.backup-<number>) with mode 0600.
+      - How many backups to keep beside the file, as C(<path>.backup-<number>) with mode 0600.
     type: int
     default: 3
   recover:
@@ -88,8 +88,8 @@ extends_documentation_fragment:
   - pifleet.ci.gitlab
 notes:
   - A restart that is needed is not forgotten when the play dies before it. C(.restart-pending) in the directory of
-    O(path) is made before the file is changed, and as long as it is there RV(needs) is V(restart). Who has restarted
-    GitLab Runner removes it, as the example shows and as the role C(pifleet.ci.gitlab_runner) does.
+    O(path) is made before the file is changed, and as long as it is there RV(takes_effect) is V(after_restart). Who
+    has restarted GitLab Runner removes it, as the example shows and as the role C(pifleet.ci.gitlab_runner) does.
   - A file that its group may read, for a GitLab Runner that is not root, stays so, and keeps its owner and its group.
     All other permissions of group and others go.
 attributes:
@@ -128,7 +128,7 @@ EXAMPLES = r"""
   register: config
 
 - name: Restart GitLab Runner
-  when: config.needs == 'restart' and not ansible_check_mode
+  when: config.takes_effect == 'after_restart' and not ansible_check_mode
   block:
     - name: Restart it when its jobs have ended
       ansible.builtin.systemd_service:
@@ -140,20 +140,20 @@ EXAMPLES = r"""
         path: /etc/gitlab-runner/.restart-pending
         state: absent
 
-- name: Start from the last whole content after a power cut
+- name: Restore the newest valid backup after a power cut
   pifleet.ci.runner_config:
     recover: true
 """
 
 RETURN = r"""
-needs:
+takes_effect:
   description:
-    - What a running GitLab Runner needs to take up the change.
-    - V(none), V(poll) (it notices within seconds by itself) or V(restart) (a setting was changed that is read at the
-      start only, now or by an earlier run that nobody has restarted it after).
+    - When a running GitLab Runner takes up the change.
+    - V(unchanged) if there is none, V(automatically) within seconds, or V(after_restart), where a setting was changed
+      that is read at the start only, now or by an earlier run that nobody has restarted it after.
   returned: success
   type: str
-  sample: poll
+  sample: automatically
 deleted_runners:
   description: The IDs of the runners that were deleted in GitLab, or in check mode would be.
   returned: when O(purge) found some
@@ -161,7 +161,7 @@ deleted_runners:
   elements: int
   sample: [7]
 recovered_from:
-  description: The kept content that was used instead of the broken file.
+  description: The backup that was restored in place of the corrupt file.
   returned: when O(recover) was needed
   type: str
   sample: /etc/gitlab-runner/config.toml.backup-7

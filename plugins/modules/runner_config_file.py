@@ -29,7 +29,7 @@ options:
     type: str
   state:
     description:
-      - With V(absent) the file is removed. Its kept former contents stay. A file that is gone already is no error.
+      - With V(absent) the file is removed. Its backups stay. A file that is gone already is no error.
     type: str
     choices: [present, absent]
     default: present
@@ -56,7 +56,7 @@ options:
     type: str
   backup:
     description:
-      - How many former contents to keep beside the file, as C(<path>.backup-<number>) with mode 0600. The highest
+      - How many backups to keep beside the file, as C(<path>.backup-<number>) with mode 0600. The highest
         number is the newest.
     type: int
     default: 0
@@ -92,7 +92,7 @@ options:
     type: path
   read_backups:
     description:
-      - Return the content of the kept former contents too. Only used to read.
+      - Return the content of the backups too. Only used to read.
     type: bool
     default: false
 attributes:
@@ -164,17 +164,17 @@ mode:
   type: str
   sample: "0600"
 backups:
-  description: Paths of the kept former contents, newest first.
+  description: Paths of the backups, newest first.
   returned: when the file is read
   type: list
   elements: str
 backup_contents:
-  description: The kept former contents, newest first; those that are not text are empty.
+  description: The content of the backups, newest first; those that are not text are empty.
   returned: when O(read_backups) is true
   type: list
   elements: str
 backup_file:
-  description: Where the former content was kept.
+  description: Path of the backup.
   returned: when a backup was made
   type: str
 system_id:
@@ -215,27 +215,27 @@ from contextlib import suppress
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 from ansible_collections.pifleet.ci.plugins.module_utils._system_id import find_system_id, path_in, seed_system_id
 
 
-def text(seen: durable.Seen) -> str:
+def text(seen: atomic_file.FileSnapshot) -> str:
     try:
         return (seen.content or b"").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise durable.FileError(f"{seen.path} is not a text file in UTF-8 (byte {error.start}).") from error
+        raise atomic_file.FileError(f"{seen.path} is not a text file in UTF-8 (byte {error.start}).") from error
 
 
 def backup_text(path: str) -> str:
     try:
-        return text(durable.read(path))
-    except durable.FileError:
+        return text(atomic_file.read(path))
+    except atomic_file.FileError:
         return ""
 
 
 def read(params: dict[str, Any]) -> dict[str, Any]:
-    seen = durable.read_filled(params["path"], follow=params["symlink"] == "follow")
-    kept = durable.backups(seen.path)
+    seen = atomic_file.read_filled(params["path"], follow=params["symlink"] == "follow")
+    kept = atomic_file.backups(seen.path)
     system_id, seeded = find_system_id(os.path.dirname(params["path"]), former=os.path.dirname(seen.path))
     reply: dict[str, Any] = {
         "changed": False,
@@ -257,10 +257,10 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
     follow = params["symlink"] == "follow"
     seeded = None
     if params["system_id"]:  # first: gitlab-runner must not find a configuration without it
-        present = durable.read(params["path"], follow)
+        present = atomic_file.read(params["path"], follow)
         seeded = seed_system_id(os.path.dirname(params["path"]), params["system_id"], check, config=present)
     try:
-        done = durable.replace(
+        done = atomic_file.replace(
             params["path"],
             content,
             expected_sha256=params["expected_sha256"],
@@ -272,13 +272,13 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
             follow=follow,
             check=check,
         )
-    except durable.FileConflict:
+    except atomic_file.FileConflict:
         raise  # somebody else is at work beside us, and may have seen our system ID
-    except durable.FileError:
+    except atomic_file.FileError:
         if seeded and not check:
             take_back(seeded, params["system_id"])
         raise
-    after = durable.Seen(done.before.path, content, mode)
+    after = atomic_file.FileSnapshot(done.before.path, content, mode)
     reply: dict[str, Any] = {
         "changed": done.changed or seeded is not None,
         "exists": True,
@@ -293,30 +293,30 @@ def replace(params: dict[str, Any], check: bool) -> dict[str, Any]:
     return reply | marked(params, before_writing=check and done.before.content != content)
 
 
-def take_back(seeded: durable.Replaced, system_id: str) -> None:
+def take_back(seeded: atomic_file.Replacement, system_id: str) -> None:
     """Where there was no system ID and no directory there is none after a failure either."""
-    with suppress(durable.FileError):  # the failure that led here is the one to report
-        durable.remove(seeded.before.path, expected_sha256=hashlib.sha256(system_id.encode()).hexdigest())
-        durable.remove_empty(seeded.made_directories)
+    with suppress(atomic_file.FileError):  # the failure that led here is the one to report
+        atomic_file.remove(seeded.before.path, expected_sha256=hashlib.sha256(system_id.encode()).hexdigest())
+        atomic_file.remove_empty(seeded.made_directories)
 
 
 def remove(params: dict[str, Any], check: bool) -> dict[str, Any]:
     path, beside = params["path"], {}
     if params["system_id"]:
         beside[path_in(os.path.dirname(path))] = params["system_id"].encode()
-    done = durable.remove(
+    done = atomic_file.remove(
         path,
         expected_sha256=params["expected_sha256"],
         beside=beside,
         follow=params["symlink"] == "follow",
         check=check,
     )
-    empty = durable.remove_empty(params["empty_directories"], gone=done.removed, check=check)
+    empty = atomic_file.remove_empty(params["empty_directories"], gone=done.removed, check=check)
     return {
         "changed": bool(done.removed or empty),
         "exists": False,
         "removed_directories": empty,
-        "diff": diff(path, done.before, durable.Seen(done.before.path, None)),
+        "diff": diff(path, done.before, atomic_file.FileSnapshot(done.before.path, None)),
         **marked(params),
     }
 
@@ -326,7 +326,7 @@ def marked(params: dict[str, Any], before_writing: bool = False) -> dict[str, bo
     return {} if pending is None else {"pending": before_writing or os.path.lexists(pending)}
 
 
-def diff(path: str, before: durable.Seen, after: durable.Seen) -> dict[str, str]:
+def diff(path: str, before: atomic_file.FileSnapshot, after: atomic_file.FileSnapshot) -> dict[str, str]:
     return {
         "before": described(before),
         "after": described(after),
@@ -335,7 +335,7 @@ def diff(path: str, before: durable.Seen, after: durable.Seen) -> dict[str, str]
     }
 
 
-def described(seen: durable.Seen) -> str:
+def described(seen: atomic_file.FileSnapshot) -> str:
     return "absent\n" if seen.content is None else f"sha256 {seen.sha256}\nmode {seen.mode:04o}\n"
 
 
@@ -346,7 +346,7 @@ def permissions(mode: Any) -> int:
     else:
         value = mode if isinstance(mode, int) and not isinstance(mode, bool) else -1
     if not 0 <= value <= 0o777:
-        raise durable.FileError(f"mode {mode!r} is not a permission from '0000' to '0777'; write it in quotes.")
+        raise atomic_file.FileError(f"mode {mode!r} is not a permission from '0000' to '0777'; write it in quotes.")
     return value
 
 
@@ -356,7 +356,7 @@ def number(name: str | None, find: Any, what: str) -> int | None:
     try:
         return find(name)
     except KeyError:
-        raise durable.FileError(f"there is no {what} {name!r} on this host.") from None
+        raise atomic_file.FileError(f"there is no {what} {name!r} on this host.") from None
 
 
 def main() -> None:
@@ -387,8 +387,8 @@ def main() -> None:
             reply = replace(module.params, module.check_mode)
         else:
             reply = read(module.params)
-    except durable.FileError as error:
-        module.fail_json(msg=str(error), conflict=isinstance(error, durable.FileConflict))
+    except atomic_file.FileError as error:
+        module.fail_json(msg=str(error), conflict=isinstance(error, atomic_file.FileConflict))
     module.exit_json(**reply)
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import mask_tokens
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
 
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase

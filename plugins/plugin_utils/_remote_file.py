@@ -93,7 +93,7 @@ def read_host_file(action: ActionBase, task_vars: dict[str, Any], path: str, *, 
 
 
 def read_backups(action: ActionBase, task_vars: dict[str, Any], path: str) -> list[tuple[str, str]]:
-    """The kept former contents of ``path`` as (path, content), newest first. Raises HostFileError."""
+    """The backups of ``path`` as (path, content), newest first. Raises HostFileError."""
     reply = _execute(action, task_vars, {"path": path, "read_backups": True})
     return list(zip(reply["backups"], reply["backup_contents"], strict=True))
 
@@ -109,7 +109,7 @@ def replace_host_file(
 ) -> HostFile:
     """Replace what was ``seen`` by ``content`` and seed the system ID; in check mode only say what would be there.
 
-    backup: how many former contents are kept. pending: an empty file that is made before the content changes and
+    backup: how many backups are kept. pending: an empty file that is made before the content changes and
     stays until somebody has acted on the change. Raises HostFileConflict when the file is not the one that was seen any
     more, HostFileError when it cannot be written; the old file is then intact.
     """

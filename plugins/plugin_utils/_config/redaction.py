@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key, join, schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import TOKEN
+from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import TOKEN
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import Location, TomlError
 

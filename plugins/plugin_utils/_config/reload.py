@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a running GitLab Runner needs to take up a changed config.toml.
+"""When a running GitLab Runner takes up a changed config.toml.
 
 It looks at the modification time every 3 s and reloads by itself if that is later than the one it has loaded, which
 _atomic_file.py sees to. Some settings are read at its start only.
@@ -16,18 +16,19 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import e
 
 # an autoscaler is set up once; only its policies are read again
 # https://docs.gitlab.com/runner/configuration/advanced-configuration/#the-runnersautoscaler-section
-STARTED_ONCE = "runners.autoscaler"
-READ_AGAIN = "runners.autoscaler.policy"
+_READ_AT_START = "runners.autoscaler"
+_READ_AGAIN = "runners.autoscaler.policy"
 
 
-def needs(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """none, poll (it notices by itself) or restart, from the data of config.toml as _config_document.parse gives it."""
+UNCHANGED, AUTOMATICALLY, AFTER_RESTART = "unchanged", "automatically", "after_restart"
+
+
+def takes_effect(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """UNCHANGED, AUTOMATICALLY (within seconds) or AFTER_RESTART, from the data that merge.parse gives."""
     paths = set(changed_paths(before, after))
     if not paths:
-        return "none"
-    if any(map(_read_at_start, paths)):
-        return "restart"
-    return "poll"
+        return UNCHANGED
+    return AFTER_RESTART if any(map(_read_at_start, paths)) else AUTOMATICALLY
 
 
 def changed_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -67,8 +68,8 @@ def _entries(data: Mapping[str, Any]) -> dict[Any, Mapping[str, Any]]:
 
 
 def _read_at_start(path: str) -> bool:
-    if path == STARTED_ONCE or path.startswith(f"{STARTED_ONCE}."):
-        return not (path == READ_AGAIN or path.startswith(f"{READ_AGAIN}."))
+    if path == _READ_AT_START or path.startswith(f"{_READ_AT_START}."):
+        return not (path == _READ_AGAIN or path.startswith(f"{_READ_AGAIN}."))
     while path:
         key = schema().find(path)
         if key is not None and key.restart:

@@ -55,7 +55,7 @@ class SchemaError(Exception):
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidatedSettings:
     """Settings in the types and the spelling that GitLab Runner reads."""
 
     settings: dict[str, Any]
@@ -63,15 +63,15 @@ class Checked:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_settings(
+def validate_settings(
     settings: Mapping[str, Any], runners: list[dict[str, Any]], *, unknown_keys: str = "fail"
-) -> Checked:
+) -> ValidatedSettings:
     """Check plain values; None stands for "remove this key" and fits everywhere but in lists.
 
     unknown_keys: what to do with keys, values of enumerations and feature flags that the schema does not know: fail,
     warn or ignore. Raises SchemaError, which names every problem and no secret value.
     """
-    check = _Check(unknown_keys)
+    check = _Validator(unknown_keys)
     if "runners" in settings:
         check.problem("runners", "has a place of its own, the option runners")
     checked = check.table("", {key: value for key, value in settings.items() if key != "runners"}, "")
@@ -83,10 +83,10 @@ def check_settings(
         check.labels(checked.get("labels"), entry)
     if check.problems:
         raise SchemaError(check.problems)
-    return Checked(checked, entries, check.warnings)
+    return ValidatedSettings(checked, entries, check.warnings)
 
 
-class _Check:
+class _Validator:
     def __init__(self, unknown_keys: str) -> None:
         self.schema = schema()
         self.unknown_keys = unknown_keys

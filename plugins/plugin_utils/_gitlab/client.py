@@ -38,13 +38,13 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     Runner,
     RunnerScope,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import mask_tokens
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import (
     GRAPHQL,
     Answer,
     Transport,
     Unreached,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
 
 ATTEMPTS = 3
 PATIENCE = 90.0

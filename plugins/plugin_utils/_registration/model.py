@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import Credential, Runner, RunnerScope
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import CREATED_RUNNER_PREFIX
+from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import CREATED_RUNNER_PREFIX
 
 KEY_PREFIX = "pifleet.ci: "
 """What the line of a maintenance note starts with that holds our key."""

@@ -20,13 +20,13 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     RunnerScope,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.tokens import CREATED_RUNNER_PREFIX
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     KEY_PREFIX,
     AuthMethod,
     DesiredRunner,
     with_key,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import CREATED_RUNNER_PREFIX
 
 REGISTRATION_OPTIONS: dict[str, Any] = {
     **GITLAB_OPTIONS,

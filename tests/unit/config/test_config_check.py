@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import schema
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import Checked, SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import (
+    SchemaError,
+    ValidatedSettings,
+    validate_settings,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import nanoseconds
 
 UNKNOWN = "is not a key that GitLab Runner 19.3 knows"
 
 
-def check(settings: dict[str, Any] | None = None, *, unknown_keys: str = "fail", **runner: Any) -> Checked:
-    return check_settings(settings or {}, [{"name": "one"} | runner] if runner else [], unknown_keys=unknown_keys)
+def check(settings: dict[str, Any] | None = None, *, unknown_keys: str = "fail", **runner: Any) -> ValidatedSettings:
+    return validate_settings(settings or {}, [{"name": "one"} | runner] if runner else [], unknown_keys=unknown_keys)
 
 
 def problems(settings: dict[str, Any] | None = None, **runner: Any) -> list[str]:
@@ -163,9 +167,9 @@ def test_every_problem_is_told_at_once() -> None:
 
 def test_names() -> None:
     with pytest.raises(SchemaError, match=r"runners\[0\] needs a name that is a string"):
-        check_settings({}, [{"limit": 1}])
+        validate_settings({}, [{"limit": 1}])
     with pytest.raises(SchemaError, match=r"runners\[one\] is given more than once"):
-        check_settings({}, [{"name": "one"}, {"name": "one"}])
+        validate_settings({}, [{"name": "one"}, {"name": "one"}])
 
 
 def test_labels_count_together() -> None:
@@ -195,7 +199,7 @@ def test_no_secret_value_is_told() -> None:
         settings = {} if key.path.startswith("runners.") else tree
         runners = [{"name": "one"} | tree] if key.path.startswith("runners.") else []
         with pytest.raises(SchemaError) as error:
-            check_settings(settings, runners)
+            validate_settings(settings, runners)
         assert "hush" not in str(error.value)
 
 

@@ -13,7 +13,7 @@ from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config, runner_config_file
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from unit.config.strategies import LEAVES, SCHEMA
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "config-toml.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def rows(heading: str) -> list[list[str]]:
 def test_the_worked_example() -> None:
     task = yaml.safe_load(block("yaml"))[0]["pifleet.ci.runner_config"]
     task["runners"][0]["limit"] = "2"  # what the template gives where it makes a string
-    checked = check_settings(task["global"], task["runners"])
+    checked = validate_settings(task["global"], task["runners"])
     after = config.merge(block("toml before"), settings=checked.settings, runners=checked.runners)
     assert after == block("toml after")
     assert config.merge(after, settings=checked.settings, runners=checked.runners) == after
@@ -69,7 +69,7 @@ def test_the_examples_are_valid() -> None:
             arguments: dict[str, Any] = task.get("pifleet.ci.runner_config", {})
             assert arguments.keys() <= ARGUMENTS.keys()
     task = yaml.safe_load(runner_config.EXAMPLES)[0]["pifleet.ci.runner_config"]
-    check_settings(task["global"], task["runners"])
+    validate_settings(task["global"], task["runners"])
 
 
 @pytest.mark.parametrize("row", rows("What is checked"), ids=lambda row: row[0])
@@ -83,12 +83,12 @@ def test_the_table_of_answers(row: list[str]) -> None:
     entry = found[2] is not None or "privileged" in values
     if "taken as" in answer:
         values = {"docker": values} if entry else values
-        checked = check_settings({} if entry else values, [{"name": "docker"} | values] if entry else [])
+        checked = validate_settings({} if entry else values, [{"name": "docker"} | values] if entry else [])
         taken = (checked.runners[0]["docker"] if entry else checked.settings).popitem()[1]
         assert taken == yaml.safe_load(answer.removeprefix("taken as "))
         return
     with pytest.raises(SchemaError) as error:
-        check_settings({} if entry else values, [{"name": "docker"} | values] if entry else [])
+        validate_settings({} if entry else values, [{"name": "docker"} | values] if entry else [])
     assert error.value.problems == [answer.strip("`")]
 
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import changed_paths, needs
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import (
+    AFTER_RESTART,
+    AUTOMATICALLY,
+    UNCHANGED,
+    changed_paths,
+    takes_effect,
+)
 
 REGISTERED = """\
 concurrent = 1
@@ -235,7 +241,7 @@ def test_what_cannot_be_read_is_told_with_line_and_column(text: str, sentence: s
             action(text)
 
 
-# what a change needs
+# when a change takes effect
 
 
 def entry(**values: Any) -> dict[str, Any]:
@@ -243,28 +249,28 @@ def entry(**values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "need"),
+    ("before", "after", "effect"),
     [
-        ({}, {}, "none"),
-        ({"check_interval": 3}, {"check_interval": 5}, "poll"),
-        ({}, {"check_interval": 0}, "none"),
-        ({}, {"listen_address": ":9252"}, "restart"),
-        ({"session_server": {"session_timeout": 1}}, {"session_server": {"session_timeout": 2}}, "restart"),
-        ({"session_server": {}}, {}, "none"),
-        ({"runners": [entry()]}, {"runners": [entry(limit=1)]}, "poll"),
-        ({"runners": []}, {"runners": [entry()]}, "poll"),
-        ({"runners": [entry()]}, {"runners": []}, "poll"),
-        ({"runners": [entry(), {"name": "b"}]}, {"runners": [{"name": "b"}, entry()]}, "none"),
-        ({"runners": [entry()]}, {"runners": [entry(autoscaler={"plugin": "x"})]}, "restart"),
+        ({}, {}, UNCHANGED),
+        ({"check_interval": 3}, {"check_interval": 5}, AUTOMATICALLY),
+        ({}, {"check_interval": 0}, UNCHANGED),
+        ({}, {"listen_address": ":9252"}, AFTER_RESTART),
+        ({"session_server": {"session_timeout": 1}}, {"session_server": {"session_timeout": 2}}, AFTER_RESTART),
+        ({"session_server": {}}, {}, UNCHANGED),
+        ({"runners": [entry()]}, {"runners": [entry(limit=1)]}, AUTOMATICALLY),
+        ({"runners": []}, {"runners": [entry()]}, AUTOMATICALLY),
+        ({"runners": [entry()]}, {"runners": []}, AUTOMATICALLY),
+        ({"runners": [entry(), {"name": "b"}]}, {"runners": [{"name": "b"}, entry()]}, UNCHANGED),
+        ({"runners": [entry()]}, {"runners": [entry(autoscaler={"plugin": "x"})]}, AFTER_RESTART),
         (
             {"runners": [entry(autoscaler={"policy": [{"idle_count": 1}]})]},
             {"runners": [entry(autoscaler={"policy": [{"idle_count": 2}]})]},
-            "poll",
+            AUTOMATICALLY,
         ),
-        ({"runners": [entry()]}, {"runners": [entry(experimental={"boot_verify": {"enabled": True}})]}, "restart"),
+        ({"runners": [entry()]}, {"runners": [entry(experimental={"boot_verify": {"enabled": True}})]}, AFTER_RESTART),
     ],
 )
-def test_what_a_change_needs(before: dict[str, Any], after: dict[str, Any], need: str) -> None:
+def test_when_a_change_takes_effect(before: dict[str, Any], after: dict[str, Any], effect: str) -> None:
     old, new = {"runners": []} | before, {"runners": []} | after
-    assert needs(old, new) == need
-    assert bool(set(changed_paths(old, new))) == (need != "none")
+    assert takes_effect(old, new) == effect
+    assert bool(set(changed_paths(old, new))) == (effect != UNCHANGED)

@@ -13,7 +13,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff, secret_strings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import changed_paths
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import join
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import equivalent
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Document
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical, read_lines
@@ -171,6 +171,6 @@ def secrets(text: str) -> list[str]:
 @many
 @given(wish=wishes())
 def test_wishes_pass_the_check_unchanged(wish: dict[str, Any]) -> None:
-    checked = check_settings(wish["settings"], wish["runners"])
+    checked = validate_settings(wish["settings"], wish["runners"])
     assert identical(checked.settings, wish["settings"])
     assert identical(checked.runners, wish["runners"])

@@ -202,7 +202,7 @@ def running(runner: str, tmp_path: Path) -> Iterator[tuple[Running, str]]:
 
 
 def test_it_starts_and_notices_a_replacement(running: tuple[Running, str]) -> None:
-    """What `needs: poll` says."""
+    """What `takes_effect: automatically` says."""
     process, path = running
     present = durable.read(path).content or b""
     durable.replace(path, config.merge(present.decode(), settings={"concurrent": 3}, runners=[]).encode())

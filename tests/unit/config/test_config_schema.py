@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import schema as schema_module
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, check_settings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical
 from unit.config.strategies import CONNECTION, LEAVES, SCHEMA, nested, sample
 
@@ -55,7 +55,7 @@ def test_the_right_type_is_accepted_and_reaches_the_file(key: Key) -> None:
     given = nested(key, sample(key, Random(key.path)))
     if key.path == "runners.name":
         given["runners"][0]["name"] = "one"
-    checked = check_settings(given["settings"], given["runners"])
+    checked = validate_settings(given["settings"], given["runners"])
     assert identical([checked.settings, checked.runners], [given["settings"], given["runners"]])
     written = tomllib.loads(config.merge("", append_missing=True, **given))
     assert written.pop("runners", []) == given["runners"]
@@ -69,7 +69,7 @@ def test_a_wrong_type_is_refused_by_name(key: Key) -> None:
     for wrong in WRONG[key.type]:
         given = nested(key, wrong)
         with pytest.raises(SchemaError) as error:
-            check_settings(given["settings"], given["runners"])
+            validate_settings(given["settings"], given["runners"])
         shown = key.path.replace("runners.", "runners[one].", 1) if key.path.startswith("runners.") else key.path
         parts = [part for part in shown.split(".") if part]
         assert all(part.split("[")[0] in error.value.problems[0] for part in parts), error.value.problems
@@ -82,10 +82,10 @@ def test_what_registration_writes_is_no_setting(name: str) -> None:
     key = SCHEMA.keys[f"runners.{name}"]
     given = nested(key, sample(key, Random(1)))
     if name == "id":  # it may find an entry, and is never written
-        assert check_settings(**given).runners == given["runners"]
+        assert validate_settings(**given).runners == given["runners"]
         return
     with pytest.raises(SchemaError, match=rf"runners\[one\]\.{name} is not a setting: registration writes it"):
-        check_settings(**given)
+        validate_settings(**given)
 
 
 @pytest.mark.parametrize("table", [key for key in SCHEMA.keys.values() if key.is_table], ids=identify)
@@ -95,7 +95,7 @@ def test_a_table_is_no_scalar_and_knows_its_keys(table: Key) -> None:
             continue
         given = nested(table, wrong)
         with pytest.raises(SchemaError, match=r"must be a (dictionary|list of dictionaries)"):
-            check_settings(**given)
+            validate_settings(**given)
 
 
 def test_the_data_file_has_one_key_a_line() -> None:

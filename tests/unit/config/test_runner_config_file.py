@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.modules import runner_config_file
 
@@ -41,14 +41,14 @@ def path(tmp_path: Path) -> str:
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes a system ID and directories, but no config.toml."""
-    write = durable._write
+    write = atomic_file._write
 
-    def fail(seen: durable.Seen, *arguments: Any) -> None:
+    def fail(seen: atomic_file.FileSnapshot, *arguments: Any) -> None:
         if seen.path.endswith("config.toml"):
             raise OSError(28, "No space left on device")
         write(seen, *arguments)
 
-    monkeypatch.setattr(durable, "_write", fail)
+    monkeypatch.setattr(atomic_file, "_write", fail)
 
 
 def tree(directory: Path) -> dict[str, str]:

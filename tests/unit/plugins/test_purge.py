@@ -58,7 +58,7 @@ def test_the_runner_goes_with_its_entry(host: Host, monkeypatch: pytest.MonkeyPa
     assert "shell" not in host.content
 
     world.gitlab.journal.clear()
-    assert purge(host, monkeypatch, world) == {"changed": False, "needs": "none"}
+    assert purge(host, monkeypatch, world) == {"changed": False, "takes_effect": "unchanged"}
     assert world.requests() == [], "nothing is purged, so nothing is asked"
 
 

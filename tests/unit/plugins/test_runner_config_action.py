@@ -22,7 +22,7 @@ from unit.plugins.config_host import TEXT, Host, configure
 def test_a_token_rotated_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(disturbances=2)
     result = configure(host, monkeypatch, runners=[{"name": "one", "limit": 1}])
-    assert (result["changed"], result["needs"]) == (True, "poll")
+    assert (result["changed"], result["takes_effect"]) == (True, "automatically")
     assert host.content == '[[runners]]\nname = "one"\ntoken = "rotated01"\nlimit = 1\n'
     assert host.executions == 6
 
@@ -34,7 +34,10 @@ def test_it_gives_up_when_the_file_never_rests(monkeypatch: pytest.MonkeyPatch) 
 
 def test_no_change_is_one_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
-    assert configure(host, monkeypatch, runners=[{"name": "one", "limit": 0}]) == {"changed": False, "needs": "none"}
+    assert configure(host, monkeypatch, runners=[{"name": "one", "limit": 0}]) == {
+        "changed": False,
+        "takes_effect": "unchanged",
+    }
     assert (host.executions, host.quiet) == (1, [True])
     assert host._connection._play_context.no_log is False
 
@@ -55,25 +58,25 @@ RESTART = {"listen_address": ":9252"}
 def test_a_restart_that_is_needed_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The play may die before it; the next run finds nothing changed, and the marker."""
     host = Host()
-    assert configure(host, monkeypatch, **{"global": RESTART})["needs"] == "restart"
+    assert configure(host, monkeypatch, **{"global": RESTART})["takes_effect"] == "after_restart"
     assert host.arguments["pending"] == "/etc/gitlab-runner/.restart-pending"
     for settings in (RESTART, {"concurrent": 2}):
-        assert configure(host, monkeypatch, **{"global": settings})["needs"] == "restart"
+        assert configure(host, monkeypatch, **{"global": settings})["takes_effect"] == "after_restart"
     host.pending = False
     result = configure(host, monkeypatch, **{"global": RESTART})
-    assert (result["changed"], result["needs"]) == (False, "none")
+    assert (result["changed"], result["takes_effect"]) == (False, "unchanged")
 
 
 def test_what_needs_no_restart_marks_none(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
-    assert configure(host, monkeypatch, **{"global": {"concurrent": 2}})["needs"] == "poll"
+    assert configure(host, monkeypatch, **{"global": {"concurrent": 2}})["takes_effect"] == "automatically"
     assert host.pending is False
 
 
 def test_check_mode_foretells_a_restart_and_marks_none(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host._task.check_mode = True
-    assert configure(host, monkeypatch, **{"global": RESTART})["needs"] == "restart"
+    assert configure(host, monkeypatch, **{"global": RESTART})["takes_effect"] == "after_restart"
     assert host.executions == 1
 
 

@@ -89,7 +89,7 @@ def test_a_change_and_then_none(play: Play) -> None:
     play.write(CONFIG)
     first = play.configure("--diff")
     assert recap(first) == (1, 0), first.stdout + first.stderr
-    assert '"needs": "poll"' in first.stdout
+    assert '"takes_effect": "automatically"' in first.stdout
     assert play.module_executions == 2
     written = play.config.read_text()
     assert written == CONFIG.replace("concurrent = 1", "concurrent = 2").replace(VARIABLE, NEW_VARIABLE).replace(
@@ -133,14 +133,14 @@ def test_a_file_that_others_can_read_is_closed(play: Play) -> None:
         play.config.chmod(exposed)
         done = play.configure("--diff")
         assert (recap(done), stat.S_IMODE(play.config.stat().st_mode)) == ((1, 0), closed)
-        assert '"needs": "none"' in done.stdout
+        assert '"takes_effect": "unchanged"' in done.stdout
         assert f"-mode {exposed:04o}" in done.stdout
         assert f"+mode {closed:04o}" in done.stdout
 
 
 @on_one_core
 def test_a_runner_that_is_not_root_can_go_on_reading(play: Play) -> None:
-    """Owner and group stay, whatever is written; the kept former content is nobody's but the owner's."""
+    """Owner and group stay, whatever is written; the backup is nobody's but the owner's."""
     play.write(CONFIG, mode=0o640)
     if os.geteuid() == 0:
         os.chown(play.config, 1234, 2345)
@@ -156,15 +156,15 @@ def test_a_restart_stays_needed_until_somebody_says_that_it_was_done(play: Play)
     play.write(CONFIG)
     marker = play.config.with_name(".restart-pending")
     listen = {"listen_address": ":9252"}
-    assert '"needs": "restart"' in play.configure("--check", **{"global": listen}).stdout
+    assert '"takes_effect": "after_restart"' in play.configure("--check", **{"global": listen}).stdout
     assert not marker.exists()
     assert recap(play.configure(**{"global": listen})) == (1, 0)
     assert (marker.read_text(), stat.S_IMODE(marker.stat().st_mode)) == ("", 0o600)
     again = play.configure(**{"global": listen})
     assert (recap(again), play.module_executions) == ((0, 0), 1)
-    assert '"needs": "restart"' in again.stdout
+    assert '"takes_effect": "after_restart"' in again.stdout
     marker.unlink()
-    assert '"needs": "none"' in play.configure(**{"global": listen}).stdout
+    assert '"takes_effect": "unchanged"' in play.configure(**{"global": listen}).stdout
 
 
 @on_one_core
@@ -215,11 +215,11 @@ def test_recovery_after_a_power_cut(play: Play, broken: str) -> None:
     whole = play.config.read_text()
     play.configure(**{"global": {"concurrent": 3}})
     play.write(broken)
-    assert "recover: true takes the newest whole one" in message(play.configure())
+    assert "recover: true restores the newest valid one" in message(play.configure())
     assert play.config.read_text() == broken
     done = play.configure(recover=True)
     assert recap(done) == (1, 0)
-    assert "was empty or broken; the content of" in " ".join((done.stdout + done.stderr).split())
+    assert "was empty or corrupt; the backup" in " ".join((done.stdout + done.stderr).split())
     assert play.config.read_text() == whole
     assert recap(play.configure(recover=True)) == (0, 0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import merge, parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
@@ -47,7 +47,7 @@ class DiskFile:
     path: Path
 
     def read(self) -> HostFile:
-        seen = durable.read_filled(str(self.path))
+        seen = atomic_file.read_filled(str(self.path))
         system_id, seeded = _system_id.find_system_id(str(self.path.parent))
         text = (seen.content or b"").decode()
         return HostFile(str(self.path), seen.content is not None, text, seen.sha256, system_id, seeded)
@@ -55,15 +55,15 @@ class DiskFile:
     def replace(self, seen: HostFile, content: str) -> HostFile:
         _system_id.seed_system_id(str(self.path.parent), seen.system_id, check=False)
         try:
-            durable.replace(str(self.path), content.encode(), expected_sha256=seen.sha256 or "absent")
-        except durable.FileConflict as conflict:
+            atomic_file.replace(str(self.path), content.encode(), expected_sha256=seen.sha256 or "absent")
+        except atomic_file.FileConflict as conflict:
             raise HostFileConflict(str(conflict)) from conflict
         return self.read()
 
     def remove(self, seen: HostFile) -> HostFile:
         try:
-            durable.remove(str(self.path), expected_sha256=seen.sha256 or "absent")
-        except durable.FileConflict as conflict:
+            atomic_file.remove(str(self.path), expected_sha256=seen.sha256 or "absent")
+        except atomic_file.FileConflict as conflict:
             raise HostFileConflict(str(conflict)) from conflict
         return self.read()
 

@@ -120,14 +120,14 @@ def test_a_file_that_a_power_cut_left_is_not_taken_for_a_new_one(play: Play, wor
     backup.write_text(kept)
     play.config.write_text(broken)
     world.gitlab.journal.clear()
-    assert "1 former contents are kept beside it; recover: true takes the newest whole one" in sentence(play.register())
+    assert "1 backups are kept beside it; recover: true restores the newest valid one" in sentence(play.register())
     assert (play.config.read_text(), world.requests()) == (broken, [])
 
     foretold = play.register("--check", recover=True)
     assert (recap(foretold), play.config.read_text()) == ((1, 0), broken)
     done = play.register(recover=True)
     assert (recap(done), play.config.read_text()) == ((1, 0), kept)
-    assert "backup-1 is used instead" in " ".join((done.stdout + done.stderr).split())
+    assert "backup-1 is restored" in " ".join((done.stdout + done.stderr).split())
     assert recap(play.register(recover=True)) == (0, 0)
     assert len(world.gitlab.runners) == 1
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as durable
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 
-WORKER = Path(__file__).with_name("durable_worker.py")
+WORKER = Path(__file__).with_name("atomic_file_worker.py")
 KILLS = int(os.environ.get("PIFLEET_KILLS", "1000"))
 PYTHONS = [f"3.{minor}" for minor in range(9, 15)] + ["armhf"]
 ARMHF = Path(__file__).resolve().parents[3] / ".cache" / "armhf" / "usr" / "local" / "bin" / "python"
@@ -48,7 +48,7 @@ def names(directory: Path) -> list[str]:
 
 def test_a_new_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "etc" / "gitlab-runner" / "config.toml"
-    assert durable.replace(str(path), b"new\n").changed
+    assert atomic_file.replace(str(path), b"new\n").changed
     assert path.read_bytes() == b"new\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [stat.S_IMODE(parent.stat().st_mode) for parent in path.parents[:2]] == [0o700, 0o700]
@@ -57,14 +57,14 @@ def test_a_new_file_is_private(tmp_path: Path) -> None:
 
 def test_the_same_content_is_not_written_again(file: Path) -> None:
     before = file.stat()
-    assert not durable.replace(str(file), b"old\n", backup=3).changed
+    assert not atomic_file.replace(str(file), b"old\n", backup=3).changed
     assert (file.stat().st_ino, file.stat().st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
     assert names(file.parent) == ["config.toml"]
 
 
 def test_a_readable_file_becomes_private(file: Path) -> None:
     file.chmod(0o644)
-    assert durable.replace(str(file), b"old\n", backup=3).changed
+    assert atomic_file.replace(str(file), b"old\n", backup=3).changed
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert names(file.parent) == ["config.toml"], "no backup of the same content"
 
@@ -72,20 +72,20 @@ def test_a_readable_file_becomes_private(file: Path) -> None:
 @needs_root
 def test_the_owner_is_kept_or_set(file: Path) -> None:
     os.chown(file, 1234, 2345)
-    durable.replace(str(file), b"new\n", backup=1)
+    atomic_file.replace(str(file), b"new\n", backup=1)
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
-    backup = Path(durable.backups(str(file))[0])
+    backup = Path(atomic_file.backups(str(file))[0])
     assert (backup.stat().st_uid, stat.S_IMODE(backup.stat().st_mode)) == (1234, 0o600)
-    assert durable.replace(str(file), b"new\n", uid=0).changed
+    assert atomic_file.replace(str(file), b"new\n", uid=0).changed
     assert (file.stat().st_uid, file.stat().st_gid) == (0, 2345)
 
 
 def test_compare_and_swap(file: Path) -> None:
-    seen = durable.read(str(file))
+    seen = atomic_file.read(str(file))
     file.write_bytes(b"theirs\n")
     for expected in (seen.sha256, "absent"):
-        with pytest.raises(durable.FileConflict, match="was changed by somebody else since it was read"):
-            durable.replace(str(file), b"ours\n", expected_sha256=expected)
+        with pytest.raises(atomic_file.FileConflict, match="was changed by somebody else since it was read"):
+            atomic_file.replace(str(file), b"ours\n", expected_sha256=expected)
     assert file.read_bytes() == b"theirs\n"
     assert names(file.parent) == ["config.toml"]
 
@@ -99,17 +99,17 @@ def test_a_write_at_the_last_moment_is_not_lost(file: Path, monkeypatch: pytest.
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", rotate)
-    with pytest.raises(durable.FileConflict, match="just now"):
-        durable.replace(str(file), b"ours\n")
+    with pytest.raises(atomic_file.FileConflict, match="just now"):
+        atomic_file.replace(str(file), b"ours\n")
     assert file.read_bytes() == b"rotated\n"
     assert names(file.parent) == ["config.toml"]
 
 
 def test_backups_are_bounded_private_and_in_order(file: Path) -> None:
     for content in (b"1", b"2", b"3", b"4"):
-        kept = durable.replace(str(file), content, backup=2).backup
+        kept = atomic_file.replace(str(file), content, backup=2).backup
         assert kept
-    found = durable.backups(str(file))
+    found = atomic_file.backups(str(file))
     assert [Path(path).read_bytes() for path in found] == [b"3", b"2"]
     assert [stat.S_IMODE(os.stat(path).st_mode) for path in found] == [0o600, 0o600]
     assert len(names(file.parent)) == 3
@@ -117,22 +117,22 @@ def test_backups_are_bounded_private_and_in_order(file: Path) -> None:
 
 def test_check_mode_writes_nothing(file: Path) -> None:
     missing = file.parent / "not" / "there" / "config.toml"
-    assert durable.replace(str(file), b"new\n", check=True, backup=2).changed
-    assert not durable.replace(str(file), b"old\n", check=True).changed
-    assert durable.replace(str(missing), b"new\n", check=True).changed
+    assert atomic_file.replace(str(file), b"new\n", check=True, backup=2).changed
+    assert not atomic_file.replace(str(file), b"old\n", check=True).changed
+    assert atomic_file.replace(str(missing), b"new\n", check=True).changed
     assert (names(file.parent), file.read_bytes()) == (["config.toml"], b"old\n")
 
 
 def test_a_symbolic_link_stays_or_is_refused(file: Path) -> None:
     link = file.parent / "link.toml"
     link.symlink_to("config.toml")
-    assert durable.replace(str(link), b"new\n").changed
+    assert atomic_file.replace(str(link), b"new\n").changed
     assert (link.is_symlink(), file.read_bytes()) == (True, b"new\n")
     for action in (
-        lambda: durable.read(str(link), follow=False),
-        lambda: durable.replace(str(link), b"x", follow=False),
+        lambda: atomic_file.read(str(link), follow=False),
+        lambda: atomic_file.replace(str(link), b"x", follow=False),
     ):
-        with pytest.raises(durable.FileError, match="is a symbolic link, which is refused here"):
+        with pytest.raises(atomic_file.FileError, match="is a symbolic link, which is refused here"):
             action()
 
 
@@ -148,16 +148,16 @@ def test_what_is_no_file(file: Path) -> None:
         "config.toml/x": "a file stands where a directory is needed",
     }
     for name, sentence in expected.items():
-        for action in (durable.read, lambda path: durable.replace(path, b"x")):
-            with pytest.raises(durable.FileError, match=sentence):
+        for action in (atomic_file.read, lambda path: atomic_file.replace(path, b"x")):
+            with pytest.raises(atomic_file.FileError, match=sentence):
                 action(str(directory / name))
-    with pytest.raises(durable.FileError, match="is not an absolute path"):
-        durable.read("config.toml")
+    with pytest.raises(atomic_file.FileError, match="is not an absolute path"):
+        atomic_file.read("config.toml")
 
 
 def test_left_overs_of_killed_writers_are_swept(file: Path) -> None:
     (file.parent / ".config.toml.pifleet-abc123").write_bytes(b"half")
-    durable.replace(str(file), b"new\n")
+    atomic_file.replace(str(file), b"new\n")
     assert names(file.parent) == ["config.toml"]
 
 
@@ -165,13 +165,13 @@ def test_the_modification_time_advances_although_the_clock_is_behind(file: Path)
     os.utime(file, (4_000_000_000, 4_000_000_000))
     for content in (b"new\n", b"newer\n"):
         before = file.stat().st_mtime_ns
-        durable.replace(str(file), content)
+        atomic_file.replace(str(file), content)
         assert file.stat().st_mtime_ns > before
 
 
 def test_a_clock_that_is_right_dates_the_file(file: Path) -> None:
     started = time.time()
-    durable.replace(str(file), b"new\n")
+    atomic_file.replace(str(file), b"new\n")
     assert started - 1 < file.stat().st_mtime < started + 60
 
 
@@ -179,24 +179,24 @@ def test_a_file_that_is_just_being_saved_in_place_is_waited_for(file: Path) -> N
     file.write_bytes(b"")
     saving = threading.Timer(0.2, file.write_bytes, [b"saved\n"])
     saving.start()
-    assert durable.read_filled(str(file)).content == b"saved\n"
+    assert atomic_file.read_filled(str(file)).content == b"saved\n"
     saving.join()
 
 
 def test_an_empty_file_is_believed_in_the_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable, "SAVE_PATIENCE", 0.05)
+    monkeypatch.setattr(atomic_file, "SAVE_PATIENCE", 0.05)
     file.write_bytes(b"")
-    assert durable.read_filled(str(file)).content == b""
+    assert atomic_file.read_filled(str(file)).content == b""
 
 
 def test_another_writer_has_the_lock(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(atomic_file, "LOCK_PATIENCE", 0.05)
     locked, refused = (
-        durable._locked(str(file.parent), str(file)),
-        pytest.raises(durable.FileError, match="is locked by"),
+        atomic_file._locked(str(file.parent), str(file)),
+        pytest.raises(atomic_file.FileError, match="is locked by"),
     )
     with locked, refused:
-        durable.replace(str(file), b"new\n")
+        atomic_file.replace(str(file), b"new\n")
     assert file.read_bytes() == b"old\n"
 
 
@@ -281,7 +281,7 @@ def test_a_change_without_its_marker_is_never_left(strace: str, file: Path, call
 
 def test_the_order_of_a_removal(strace: str, tmp_path: Path) -> None:
     file = tmp_path / "etc" / "gitlab-runner" / "config.toml"
-    durable.replace(str(file), b"old\n")
+    atomic_file.replace(str(file), b"old\n")
     assert trace(strace, file.parent, "remove", str(file)) == [
         "flock gitlab-runner",
         "unlink gitlab-runner/config.toml",
@@ -354,19 +354,19 @@ def test_a_full_disk_keeps_the_old_file(disk: Path, size: int) -> None:
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
     (disk / "ballast").write_bytes(b"x" * free)
     for backup in (0, 3):
-        with pytest.raises(durable.FileError, match="could not be written: the disk is full"):
-            durable.replace(str(disk / "config.toml"), b"x" * size, backup=backup)
+        with pytest.raises(atomic_file.FileError, match="could not be written: the disk is full"):
+            atomic_file.replace(str(disk / "config.toml"), b"x" * size, backup=backup)
     assert (names(disk), (disk / "config.toml").read_bytes()) == (["ballast", "config.toml"], b"old\n")
 
 
 @needs_root
 def test_a_read_only_file_system_keeps_the_old_file(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    with pytest.raises(durable.FileError, match="could not be written: the file system is read-only"):
-        durable.replace(str(disk / "config.toml"), b"new\n")
-    with pytest.raises(durable.FileError, match="could not be written: the file system is read-only"):
-        durable.replace(str(disk / "certs" / "ca.crt"), b"new\n")
-    assert (names(disk), durable.read(str(disk / "config.toml")).content) == (["config.toml"], b"old\n")
+    with pytest.raises(atomic_file.FileError, match="could not be written: the file system is read-only"):
+        atomic_file.replace(str(disk / "config.toml"), b"new\n")
+    with pytest.raises(atomic_file.FileError, match="could not be written: the file system is read-only"):
+        atomic_file.replace(str(disk / "certs" / "ca.crt"), b"new\n")
+    assert (names(disk), atomic_file.read(str(disk / "config.toml")).content) == (["config.toml"], b"old\n")
 
 
 @needs_root
@@ -376,7 +376,7 @@ def test_no_permission(file: Path) -> None:
         parent.chmod(parent.stat().st_mode | 0o711)
     script = (
         f"import os, runpy; worker = runpy.run_path({str(WORKER)!r}, run_name='worker'); os.setuid(65534); "
-        f"worker['durable'].replace({str(file)!r}, b'new')"
+        f"worker['atomic_file'].replace({str(file)!r}, b'new')"
     )
     failed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, text=True)
     assert "permission denied" in failed.stderr.lower()
