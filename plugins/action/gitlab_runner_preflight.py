@@ -9,8 +9,8 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
@@ -23,7 +23,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options i
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION_OPTIONS},
-    **{name: CONFIGURATION[name] for name in ("global", "runners", "unknown_keys")},
+    **{name: CONFIG_OPTIONS[name] for name in ("global", "runners", "unknown_keys")},
 }
 
 

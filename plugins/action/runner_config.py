@@ -22,6 +22,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     parse,
     unlisted,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import BACKUPS_KEPT, is_corrupt, newest_valid
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import AFTER_RESTART, UNCHANGED, takes_effect
@@ -45,17 +46,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     replace_host_file,
 )
 
-ARGUMENTS: dict[str, Any] = {
-    "path": {"type": "str", "default": "/etc/gitlab-runner/config.toml"},
-    "global": {"type": "dict", "default": {}},
-    "runners": {"type": "list", "elements": "dict", "default": []},
-    "purge": {"type": "bool", "default": False},
-    "unknown_keys": {"type": "str", "choices": ["fail", "warn", "ignore"], "default": "fail"},
-    "backup": {"type": "int", "default": 3},
-    "recover": {"type": "bool", "default": False},
-    "fleet": {"type": "str", "default": "default"},
-    **GITLAB_OPTIONS,
-}
+ARGUMENT_SPEC: dict[str, Any] = {**CONFIG_OPTIONS, "fleet": {"type": "str", "default": "default"}, **GITLAB_OPTIONS}
 ATTEMPTS = 3  # gitlab-runner itself or a second play may write between our reading and our writing
 MARKER = ".restart-pending"
 
@@ -91,7 +82,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        arguments = checked_arguments(self, ARGUMENTS)
+        arguments = checked_arguments(self, ARGUMENT_SPEC)
         if arguments["api_token"] and not arguments["url"]:
             raise AnsibleActionFail("api_token is given without url; give the address of its GitLab as well.")
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS
+from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT_SPEC
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config, runner_config_file
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
@@ -42,7 +42,7 @@ def test_the_worked_example() -> None:
 
 def test_the_table_of_options() -> None:
     documented = {row[0].strip("`"): yaml.safe_load(row[1].strip("`")) for row in rows("What you write")}
-    assert documented == {name: argument.get("default") for name, argument in ARGUMENTS.items()}
+    assert documented == {name: argument.get("default") for name, argument in ARGUMENT_SPEC.items()}
 
 
 def test_the_stub_documents_the_arguments_of_the_action() -> None:
@@ -54,9 +54,10 @@ def test_the_stub_documents_the_arguments_of_the_action() -> None:
         if (option := shared.get(name, {}) | options.get(name, {}))
     }
     assert described == {
-        name: {key: value for key, value in argument.items() if key != "no_log"} for name, argument in ARGUMENTS.items()
+        name: {key: value for key, value in argument.items() if key != "no_log"}
+        for name, argument in ARGUMENT_SPEC.items()
     }
-    assert [name for name, argument in ARGUMENTS.items() if argument.get("no_log")] == ["api_token"]
+    assert [name for name, argument in ARGUMENT_SPEC.items() if argument.get("no_log")] == ["api_token"]
 
 
 def test_the_examples_are_valid() -> None:
@@ -67,7 +68,7 @@ def test_the_examples_are_valid() -> None:
     ):
         for task in yaml.safe_load(examples):
             arguments: dict[str, Any] = task.get("pifleet.ci.runner_config", {})
-            assert arguments.keys() <= ARGUMENTS.keys()
+            assert arguments.keys() <= ARGUMENT_SPEC.keys()
     task = yaml.safe_load(runner_config.EXAMPLES)[0]["pifleet.ci.runner_config"]
     validate_settings(task["global"], task["runners"])
 

@@ -66,7 +66,7 @@ class Host:
 
 
 def configure(host: Host, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> dict[str, Any]:
-    given = {name: argument.get("default") for name, argument in runner_config.ARGUMENTS.items()} | arguments
+    given = {name: argument.get("default") for name, argument in runner_config.ARGUMENT_SPEC.items()} | arguments
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
     action = object.__new__(runner_config.ActionModule)
     action.__dict__.update(_connection=host._connection, _task=host._task, _execute_module=host._execute_module)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENTS as CONFIGURATION
+from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT_SPEC as CONFIGURATION
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import ATTRIBUTES
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import REGISTRATION_OPTIONS
 
