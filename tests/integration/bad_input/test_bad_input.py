@@ -117,7 +117,7 @@ def test_an_unreachable_pi_does_not_stop_the_others(lab: Lab, tmp_path: Path) ->
     assert play.recap["pi-02"]["unreachable"] == 1
     for name in ("pi-01", "pi-03"):
         assert (play.recap[name]["failed"], play.recap[name]["changed"]) == (0, 0), play.output
-    assert "GitLab has heard" in play.output
+    assert "Wait until every runner is online in GitLab" in play.output
 
 
 def test_a_pi_without_python(lab: Lab, pis: dict[str, Host]) -> None:
