@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Glue: wait until GitLab has heard from a host's runners. Nothing runs on the host."""
+"""Glue: wait until a host's runners are online in GitLab. Nothing runs on the host."""
 
 from __future__ import annotations
 

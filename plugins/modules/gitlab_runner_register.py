@@ -47,7 +47,7 @@ options:
     type: str
   token:
     description:
-      - A ready-made runner authentication token, V(glrt-...). It is verified and entered; no runner is ever created
+      - An existing runner authentication token, V(glrt-...). It is verified and entered; no runner is ever created
         or deleted.
       - If the runner's process has rotated it, the file's newer token stays.
     type: str
@@ -119,7 +119,7 @@ options:
   state:
     description:
       - V(absent) deletes the runner in GitLab and the entry in the file. A runner without our key is left alone, and
-        of a ready-made
+        of an existing
         token only this machine's share is removed.
     type: str
     choices: [present, absent]
@@ -205,7 +205,7 @@ runner:
       description: GitLab's status of it before this run's heartbeat.
       type: str
     contacted_at:
-      description: When GitLab heard from it before this run's heartbeat.
+      description: When it was in contact before this run's heartbeat.
       type: str
     version:
       description: GitLab Runner's version, V(null) while its process was never in contact.

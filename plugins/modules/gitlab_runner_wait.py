@@ -5,20 +5,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gitlab_runner_wait
-short_description: Wait until GitLab has heard from a host's runners
+short_description: Wait until a host's runners are online in GitLab
 version_added: 1.0.0
 author:
   - The pifleet.ci authors (@pifleet)
 description:
-  - Waits until GitLab has heard from the host's own GitLab Runner process for each of the given runners.
-  - Returns at once, without a request, when nothing was changed and GitLab had heard from all of them within the ten
+  - Waits until the host's own GitLab Runner process was in contact with GitLab for each of the given runners.
+  - Returns at once, without a request, when nothing was changed and all of them were in contact within the ten
     minutes before.
   - Nothing is executed on the host. In check mode nothing is waited for.
 options:
   api_token:
     description:
       - Needs the scope V(manage_runner), V(read_api) or V(api).
-      - GitLab is not asked about a runner without one, such as one with a ready-made token.
+      - GitLab is not asked about a runner without one, such as one with a token of its own.
   connections:
     description:
       - How GitLab is asked about each of O(runners), in their order, where that differs from what the task says.
@@ -76,7 +76,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Wait until GitLab has heard from this host
+- name: Wait until the runner is online in GitLab
   pifleet.ci.gitlab_runner_wait:
     url: https://gitlab.example.com
     api_token: "{{ vault_gitlab_api_token }}"
@@ -87,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 runners:
-  description: The runners that GitLab was asked about, and when it heard from them last, from this host.
+  description: The runners that GitLab was asked about, and their last contact from this host.
   returned: success
   type: list
   elements: dict
@@ -102,6 +102,6 @@ runners:
       description: V(online) or V(offline).
       type: str
     contacted_at:
-      description: When GitLab heard from it.
+      description: When it was in contact last.
       type: str
 """

@@ -64,7 +64,7 @@ def explain(need: str, status: int, message: str) -> str:
     if status == 410:
         return (
             "GitLab has registration tokens switched off (410): an administrator or the group's owner can allow them "
-            "again, but they are being removed from GitLab; use api_token or a ready-made runner token instead."
+            "again, but they are being removed from GitLab; use api_token or an existing runner token instead."
         )
     if status == 403 and need == "registration":
         return "GitLab does not know the registration token (it was reset, or belongs to another GitLab)."

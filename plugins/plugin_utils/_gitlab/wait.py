@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting until GitLab has heard from a machine's own runner process, not merely from our verify."""
+"""Waiting until a machine's own runner process was in contact with GitLab, not merely our verify."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWN_HEARTBEAT = timedelta(seconds=1)
 
 
 class RunnerNotContacted(Exception):
-    """GitLab has not heard from some runners in time; one sentence that names them."""
+    """Some runners were not in contact with GitLab in time; one sentence that names them."""
 
 
 def recently_contacted(runner: Mapping[str, Any]) -> bool:
@@ -36,7 +36,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> list[dict[str, Any]]:
-    """Wait until GitLab has heard from this machine for each of the runners.
+    """Wait until this machine was in contact with GitLab for each of the runners.
 
     runners: as gitlab_runner_register returns them, each with the GitLab to ask.
     A contact that GitLab knows of already does not count: it may be that of a process which was replaced since.
@@ -68,8 +68,8 @@ def wait(
         if now() + POLL_SECONDS > deadline:
             listed = ", ".join(f'{runner["id"]} ("{runner["name"]}")' for runner in silent)
             raise RunnerNotContacted(
-                f"GitLab has not heard from runner {listed} of system id {system_id} within {seconds:.0f} s; look at "
-                f"the log of GitLab Runner on the host, and whether the host reaches GitLab.{trouble}"
+                f"Runner {listed} of system id {system_id} was not in contact with GitLab within {seconds:.0f} s; look "
+                f"at the log of GitLab Runner on the host, and whether the host reaches GitLab.{trouble}"
             )
         sleep(POLL_SECONDS)
 

@@ -248,7 +248,7 @@ def _remove(desired: DesiredRunner, observed: ObservedState) -> list[Step]:
 
 
 def last_in_contact(runners: tuple[Runner, ...]) -> Runner:
-    """The one that GitLab heard from last; of those it never heard from, the oldest."""
+    """The one that was in contact last; of those that never were, the oldest."""
 
     def recency(runner: Runner) -> tuple[float, int]:
         contact = parse_time(runner.contacted_at)

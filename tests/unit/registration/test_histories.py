@@ -102,7 +102,7 @@ class History(RuleBasedStateMachine):
     def run_in_an_outage(self, pi: int, name: str, way: AuthMethod, fault: Fault) -> None:
         self.world.gitlab.faults.add(fault if fault.reply else replace(fault, cut=True))
         try:
-            # GitLab's own words are believed, whoever says them: docs/registration.md, "What is beyond us"
+            # GitLab's own words are believed, whoever says them: docs/registration.md, "Known limitations"
             self.disturbed(pi, name, way, Run(), told_lies=fault.reply is REPLIES["forbidden"])
         finally:
             self.world.gitlab.faults.clear()
@@ -162,6 +162,7 @@ class History(RuleBasedStateMachine):
         """A laptop sleeps in the middle of a play, longer than an intent counts, and another operator does the work."""
 
         def sleep() -> None:
+            self.world.arrive()  # GitLab's own limit for a request is a minute
             self.world.gitlab.clock.advance(6 * 60)
             self.disturbed(pi, name, ways[1], Run())
 

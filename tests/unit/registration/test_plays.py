@@ -182,7 +182,7 @@ def waiting(play: Play, world: World, **options: object) -> subprocess.Completed
 def test_waiting_ends_when_the_process_was_heard_of(play: Play, world: World) -> None:
     recap(play.register())
     silent = waiting(play, world)
-    assert 'GitLab has not heard from runner 1 ("docker")' in sentence(silent)
+    assert 'Runner 1 ("docker") of system id' in sentence(silent)
     assert "pi-01" in silent.stdout + silent.stderr
 
     runner = world.gitlab.runners[1]

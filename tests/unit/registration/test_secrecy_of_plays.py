@@ -258,7 +258,7 @@ def test_check_mode_foretells_what_is_done(fleet: Fleet) -> None:
             assert done[pi]["changed"] == foretold[pi]["changed"] == bool(case.end)
             assert done[pi]["diff"] == foretold[pi]["diff"]
     assert "may hold no slash" in str(fleet.play.results(REGISTER)["twice"])
-    assert "has not heard" in str(fleet.play.results(WAIT)["twice"])
+    assert "was not in contact" in str(fleet.play.results(WAIT)["twice"])
     for pi in ("address", "project"):
         assert CASES[pi].end in fleet.play.results(PREFLIGHT)[pi][0]["msg"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for a machine's own process: what counts as having heard from it."""
+"""Waiting for a machine's own process: what counts as a contact of it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def test_it_is_heard_of_with_every_version(server: Server, pi: Pi, version: str)
 def test_another_machine_does_not_count(fleet: Fleet) -> None:
     fleet.world.gitlab.settings.version = SHOWS_MANAGERS[0]
     fleet.during[9] = lambda: fleet.world.heartbeat(1, OTHER)
-    with pytest.raises(RunnerNotContacted, match=r'from runner 1 \("docker"\) of system id s_000000000001 within 30 s'):
+    with pytest.raises(
+        RunnerNotContacted,
+        match=r'Runner 1 \("docker"\) of system id s_000000000001 was not in contact with GitLab within 30 s',
+    ):
         fleet.wait()
 
 
