@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]

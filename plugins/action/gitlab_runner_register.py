@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         reply = super().run(tmp, task_vars)
         del tmp
         if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, REGISTRATION_OPTIONS)
         host = str(task_vars.get("inventory_hostname", ""))
         try:

@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         reply = super().run(tmp, task_vars)
         del tmp
         if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = (task_vars or {}).get("inventory_hostname")
         runners, connections = options["runners"], options["connections"] or [{}] * len(options["runners"])

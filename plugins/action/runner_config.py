@@ -188,7 +188,7 @@ class ActionModule(ActionBase):
 
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
         if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("python-gitlab", reason="on the control node"))
+            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         ca_path = options["ca_path"] and self._loader.path_dwim(options["ca_path"])
         return connect({**options, "ca_path": ca_path})
 

@@ -18,6 +18,7 @@ options:
     description:
       - A file B(on the control node) with the certificate of the authority that signed GitLab's certificate.
       - A relative path starts at the playbook's directory.
+      - Without it the environment variable E(REQUESTS_CA_BUNDLE) of the control node may name such a file.
     type: str
   validate_certs:
     description:
@@ -25,7 +26,7 @@ options:
     type: bool
     default: true
 requirements:
-  - python-gitlab (on the control node)
+  - requests 2.32 or newer with urllib3 2 (on the control node)
 """
 
     # attributes of actions that run on the control node

@@ -36,7 +36,7 @@ options:
     choices: [fail, warn, ignore]
     default: fail
 requirements:
-  - python-gitlab on the control node
+  - requests 2.32 or newer with urllib3 2 (on the control node)
 seealso:
   - module: pifleet.ci.gitlab_runner_register
   - module: pifleet.ci.runner_config

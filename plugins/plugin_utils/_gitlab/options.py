@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
@@ -23,17 +25,34 @@ GITLAB_OPTIONS: dict[str, Any] = {
 
 def connect(options: Mapping[str, Any]) -> GitLab:
     """The GitLab that the options speak of; nothing is sent yet. `ca_path` is absolute here. Raises GitLabError."""
-    ca_path = options["ca_path"]
+    url, api_token, ca_path = options["url"], options["api_token"], options["ca_path"]
+    problems = [*url_problems(url), *token_problems("api_token", api_token)]
+    if problems:
+        raise GitLabError(" ".join(problems))
     if ca_path:
         _check_authority(ca_path)
     verify = (ca_path or True) if options["validate_certs"] else False
+    return GitLab(Transport(url.rstrip("/"), api_token, verify=verify, timeout=options["timeout"]))
+
+
+def url_problems(url: str | None) -> Iterator[str]:
+    """What is wrong with the option url, without quoting it: it may hold a password."""
     try:
-        transport = Transport(
-            options["url"].rstrip("/"), options["api_token"], verify=verify, timeout=options["timeout"]
-        )
-    except ValueError as error:
-        raise GitLabError(f"The connection to {options['url']} cannot be made: {type(error).__name__}.") from None
-    return GitLab(transport)
+        parts = urlsplit(url or "")
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        extra = bool(parts.username or parts.password or parts.query or parts.fragment)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        yield "url is missing or not an http(s) address; give the address of GitLab, such as https://gitlab.example.com."
+    elif extra or parts.path.rstrip("/").endswith("/api/v4"):
+        yield "url holds more than GitLab's address: no user, no query, and without /api/v4."
+
+
+def token_problems(option: str, token: str | None) -> Iterator[str]:
+    """What is wrong with the token in the option, without quoting it. HTTP could not carry such a one in a header."""
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
 
 
 def connection_warnings(options: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One HTTP exchange with GitLab through python-gitlab: an Answer, or Unreached. No retries, redirects, or meaning."""
+"""One HTTP exchange with GitLab: an Answer, or Unreached. Nothing is repeated, no redirect followed, no status judged.
+
+Why requests and not python-gitlab: docs/adr/0030-requests-for-http.md.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 try:
-    import gitlab
     import requests
     import urllib3
+    from urllib3.exceptions import LocationValueError, NameResolutionError  # the latter since urllib3 2.0
 except ImportError:
     IMPORT_ERROR: str | None = traceback.format_exc()
 else:
@@ -47,29 +50,21 @@ class Unreached(Exception):
 class Transport:
     """A session with one GitLab.
 
-    url: without /api/v4. api_token: None for the runner API alone. verify: True, False, or the path of a CA file.
-    timeout: seconds for each wait on the server.
+    url: http or https, without /api/v4 and a slash at its end. api_token: None for the runner API alone. verify: True,
+    False, or the path of a CA file. timeout: seconds for each wait on the server.
     """
 
     def __init__(self, url: str, api_token: str | None, *, verify: bool | str, timeout: float) -> None:
-        session = requests.Session()
-        # requests would carry the PRIVATE-TOKEN header to whatever host a redirect names
-        session.max_redirects = 0
-        # without any authentication of ours requests would look into ~/.netrc
-        session.auth = _no_authentication
-        session.hooks["response"].append(self._remember)
-        if verify is False:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        options: dict[str, Any] = {
-            "ssl_verify": verify,
-            "timeout": (min(CONNECT_SECONDS, timeout), timeout),
-            "session": session,
-        }
         self.url = url
         self.api_token = api_token
-        self._as_user = gitlab.Gitlab(url, private_token=api_token, **options)
-        self._as_runner = gitlab.Gitlab(url, **options)
-        self._response: requests.Response | None = None
+        self._verify = verify
+        self._timeout = (min(CONNECT_SECONDS, timeout), timeout)
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = "pifleet.ci"
+        # without any authentication of ours requests would look into ~/.netrc
+        self._session.auth = _no_authentication
+        if verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def request(
         self,
@@ -81,36 +76,45 @@ class Transport:
         query: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Send one request below /api/v4, or to GRAPHQL. `as_runner`: without the API token. Raises Unreached."""
-        client = self._as_runner if as_runner else self._as_user
-        if path == GRAPHQL:
-            path = f"{self.url}{path}"
-        self._response = None
         try:
-            client.http_request(
+            response = self._session.request(
                 method,
-                path,
-                query_data=dict(query or {}),
-                post_data=dict(body) if body is not None else None,
-                obey_rate_limit=False,
-                retry_transient_errors=False,
-                max_retries=0,
+                f"{self.url}{path}" if path == GRAPHQL else f"{self.url}/api/v4{path}",
+                headers={"PRIVATE-TOKEN": self.api_token} if self.api_token and not as_runner else {},
+                params=query,
+                json=None if body is None else dict(body),
+                timeout=self._timeout,
+                # REQUESTS_CA_BUNDLE would go before the session's: https://github.com/psf/requests/issues/3829
+                verify=self._verify,
+                # requests would carry PRIVATE-TOKEN to whatever host a redirect names. Even when told not to follow it
+                # parses the address, and raises ValueError where it is none; the hook comes before that.
+                allow_redirects=False,
+                hooks={"response": _refuse_redirect},
             )
-        except gitlab.exceptions.GitlabError:
-            pass  # a status that is no success: judged by its answer like any other
-        except requests.exceptions.TooManyRedirects as error:
-            raise _redirected(error.response) from None
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # what requests raises is an OSError
             raise _unreached(error) from None
-        if self._response is None:
-            raise Unreached("no answer was received", perhaps_done=True)
-        return _answer(self._response)
-
-    def _remember(self, response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
-        self._response = response
+        return _answer(response)
 
 
 def _no_authentication(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _refuse_redirect(response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
+    if not response.is_redirect:
+        return
+    try:
+        target = urlsplit(response.headers["Location"])
+    except ValueError:
+        target = urlsplit("")
+    host = target.netloc.rpartition("@")[2]  # before it there may be a password
+    where = f"{target.scheme}://{host}" if target.scheme and host else "another address"
+    raise Unreached(
+        f"it redirects to {where}; give the address that GitLab itself uses as url (a login page in between would "
+        "redirect too)",
+        perhaps_done=False,
+        permanent=True,
+    )
 
 
 def _answer(response: requests.Response) -> Answer:
@@ -122,18 +126,6 @@ def _answer(response: requests.Response) -> Answer:
     return Answer(response.status_code, response.headers, body if is_json else None, is_json)
 
 
-def _redirected(response: requests.Response | None) -> Unreached:
-    target = urlsplit(response.headers.get("Location", "") if response is not None else "")
-    host = target.netloc.rpartition("@")[2]  # before it there may be a password
-    where = f"{target.scheme}://{host}" if host else "another address"
-    return Unreached(
-        f"it redirects to {where}; give the address that GitLab itself uses as url (a login page in between would "
-        "redirect too)",
-        perhaps_done=False,
-        permanent=True,
-    )
-
-
 def _unreached(error: Exception) -> Unreached:
     """Whether the request can have arrived, and a sentence. requests wraps urllib3, which wraps the socket's error."""
     causes = list(_causes(error))
@@ -142,7 +134,7 @@ def _unreached(error: Exception) -> Unreached:
         return Unreached(_tls_sentence(text), perhaps_done=False, permanent=True)
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreached("the proxy of this control node does not let the request through", perhaps_done=False)
-    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+    if any(isinstance(cause, NameResolutionError) for cause in causes):
         return Unreached("its name cannot be resolved on the control node", perhaps_done=False)
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return Unreached("the connection timed out", perhaps_done=False)
@@ -150,8 +142,12 @@ def _unreached(error: Exception) -> Unreached:
         return Unreached("the connection was refused or the network is down", perhaps_done=False)
     if isinstance(error, requests.exceptions.Timeout):
         return Unreached("it did not answer in time", perhaps_done=True)
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return Unreached("the url is not one", perhaps_done=False, permanent=True)
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationValueError)):
+        return Unreached(
+            "the url, or that of a proxy in the environment, is none that can be asked",
+            perhaps_done=False,
+            permanent=True,
+        )
     return Unreached("the connection was cut before the answer was complete", perhaps_done=True)
 
 

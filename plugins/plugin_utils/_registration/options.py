@@ -8,10 +8,8 @@ https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/runner.rb
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     ATTRIBUTES,
@@ -19,7 +17,11 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     NOTE_LIMIT,
     RunnerScope,
 )
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
+    GITLAB_OPTIONS,
+    token_problems,
+    url_problems,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import (
     KEY_PREFIX,
     AuthMethod,
@@ -97,11 +99,7 @@ def without_effect(options: Mapping[str, Any]) -> list[str]:
 def _problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
     yield from _credential_problems(options)
     yield from _name_problems(options, host)
-    url = urlsplit(options.get("url") or "")
-    if url.scheme not in ("http", "https") or not url.netloc:
-        yield "url is missing or not an http(s) address; give the address of GitLab, such as https://gitlab.example.com."
-    elif url.username or url.password or url.query or url.fragment or url.path.rstrip("/").endswith("/api/v4"):
-        yield "url holds more than GitLab's address: no user, no query, and without /api/v4."
+    yield from url_problems(options.get("url"))
     if options.get(AuthMethod.API.value):
         yield from _scope_problems(options)
     yield from _attribute_problems(options)
@@ -115,8 +113,7 @@ def _credential_problems(options: Mapping[str, Any]) -> Iterator[str]:
     elif len(given) > 1:
         yield f"{' and '.join(given)} are both set; exactly one of api_token, registration_token and token may be."
     for option in given:
-        if not re.fullmatch(r"[\x21-\x7e]+", options[option]):
-            yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
+        yield from token_problems(option, options[option])
     if CREATED_RUNNER_PREFIX in (options.get(AuthMethod.REGISTRATION.value) or ""):
         yield f"registration_token holds a runner authentication token ({CREATED_RUNNER_PREFIX}); give it as token."
 
