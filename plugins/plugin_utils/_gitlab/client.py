@@ -96,7 +96,14 @@ class GitLab:
         self._date_read_at = 0.0
 
     def clock(self) -> datetime:
-        """The server's time, reckoned from its last answer; this machine's time if there was none. No request."""
+        """The server's time, reckoned from its last answer.
+
+        GET /version without a token if there was none yet, for the clocks of two control nodes may differ: whatever
+        GitLab says to that, it says when. This machine's time if GitLab does not tell. Raises GitLabError.
+        """
+        if self._date is None:
+            with suppress(RequestRejected):
+                self._ask("get", "/version", "ask for the time", need="runner")
         if self._date is None:
             return datetime.now(UTC)
         return self._date + timedelta(seconds=self._monotonic() - self._date_read_at)

@@ -199,7 +199,7 @@ def test_a_registration_that_was_rate_limited_is_not_repeated(world: World, pi: 
     world.gitlab.faults.add(Fault("POST", "/runners", reply="too_many_requests"))
     with pytest.raises(RateLimited):
         world.register(pi, way=AuthMethod.REGISTRATION)
-    assert world.requests() == ["POST /runners"]
+    assert world.requests() == ["GET /version", "POST /runners"]
 
 
 def test_a_creation_that_happens_long_after_is_found(world: World, pi: Pi) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import RENEWAL, intents
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import Fault
 from registration_world import MemoryFile, Pi, Run, World
@@ -138,3 +140,12 @@ def test_a_file_that_cannot_be_read_is_not_tried_again(world: World, pi: Pi, mon
     with pytest.raises(HostFileError):
         world.register(pi)
     assert len(reads) == 1
+
+
+def test_intents_are_dated_by_gitlabs_clock(world: World, pi: Pi) -> None:
+    """Also where GitLab has said nothing yet: with a clock that is behind, an intent would look old from the start."""
+    world.gitlab.clock.advance(STALL)
+    with pytest.raises(GitLabError):
+        world.register(pi, way=AuthMethod.REGISTRATION, late=True)
+    (intent,) = intents(pi.content or "", KEY)
+    assert not intent.older_than(RENEWAL, world.gitlab.clock.now())
