@@ -91,6 +91,7 @@ def test_without_graphql_each_runner_is_read(crowd: World, pi: Pi, reason: str) 
 PER_RUNNER = 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(PLACES))
 def test_the_first_run_of_a_fleet_is_linear(server: Server, kind: str) -> None:
     """60 Pis with two runners each, all in one place: the mean per runner, and the same for twice as many."""

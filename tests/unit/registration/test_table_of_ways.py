@@ -134,6 +134,8 @@ def same_description(scene: Scene) -> None:
     scene.runner(note="pifleet.ci: default/pi-02/docker")
 
 
+slow = pytest.mark.slow
+
 REFUSED_BY_GITLAB = "GitLab refuses the token that was given"
 
 
@@ -237,7 +239,7 @@ def scene(request: pytest.FixtureRequest, server: Server, pi: Pi, kind: str, ver
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [VERSIONS[0], NEWEST, *(pytest.param(each, marks=slow) for each in VERSIONS[1:-1])])
 def test_row(scene: Scene, row: Row, version: str) -> None:
     row.arrange(scene)
     expected = {AuthMethod.API: row.api, AuthMethod.REGISTRATION: row.registration, AuthMethod.RUNNER: row.ready}[
