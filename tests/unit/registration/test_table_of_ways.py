@@ -323,7 +323,7 @@ def test_registration_tokens_switched_off(world: World, pi: Pi) -> None:
     world.gitlab.settings.allow_registration_tokens = False
     with pytest.raises(GitLabError, match="registration tokens switched off"):
         world.register(pi, way=AuthMethod.REGISTRATION)
-    assert pi.entries == []
+    assert pi.content is None
 
 
 def test_removal_with_a_registration_token_spares_what_it_did_not_make(world: World, pi: Pi) -> None:
