@@ -6,30 +6,30 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 LAB_PIS ?= 3
-HISTORIES ?= 2000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 LAB := PYTHONPATH=molecule python -m lab
 
-.PHONY: help setup unit lint test molecule demo bench soak clean distclean
+.PHONY: help python setup unit lint test molecule demo bench soak clean distclean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what the tests and the lab need on this machine.
-	@scripts/setup.sh
+python:
+	@scripts/setup_python.sh
 
-unit: setup ## Run the unit tests without the long property tests (seconds).
+setup: python ## Install what the tests and the lab need on this machine.
+	@scripts/setup_lab.sh
+
+unit: python ## Run the unit tests without plays and the like (seconds; needs Python packages only).
 	@pytest -q -n auto -m "not slow" tests/unit
 
-lint: setup ## Run every linter, ansible-test sanity and galaxy-importer.
+lint: python ## Run every linter, ansible-test sanity and galaxy-importer.
 	@scripts/lint.sh
 
 molecule: setup ## Run the Molecule scenarios on simulated Pis.
-	@for scenario in default swarm; do
-	  scripts/molecule.sh test --scenario-name "$$scenario"
-	done
+	@scripts/molecule.sh test --all
 
 test: setup ## Run all tests.
 	@scripts/test.sh
@@ -40,11 +40,14 @@ demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
 	@PYTHONPATH=molecule:tests:.cache/collections python -m bench
 
-soak: setup ## Run the property tests ten times as long as `make test` does, and kill plays on Pis from every start.
-	@PIFLEET_HISTORIES=20000 pytest -q -n auto tests/unit tests/soak
+soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
+	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)
+	pytest -q -n auto --timeout 7200 tests/unit
+	scripts/molecule.sh test --all
+	scripts/molecule.sh test --scenario-name swarm
 	trap '$(LAB) down soak' EXIT
 	$(LAB) up soak --pis 2
-	PIFLEET_LAB=soak pytest -q tests/integration/kills
+	PIFLEET_LAB=soak pytest -q tests/integration/kills/test_every_start.py
 
 clean: ## Remove the labs, what they left running, and the engine that they started.
 	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab that PIFLEET_LAB names, as tests see it."""
+"""The lab that PIFLEET_LAB names, as tests see it, and the fleet that the scenario PIFLEET_SCENARIO made of it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,22 @@ sys.path.insert(0, str(ROOT / "molecule"))
 
 from lab.fleet import GitLab, Lab  # noqa: E402 - found through the line above
 
-SCENARIO = os.environ.get("PIFLEET_LAB", "default")
+LAB = os.environ.get("PIFLEET_LAB", "molecule")
+SCENARIO = os.environ.get("PIFLEET_SCENARIO", "default")
+LIMIT = 600
+"""Seconds for a test that names no others: a play takes a while."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LIMIT))
 
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    """The lab of the scenario, with the scenario's inventory."""
-    return Lab(SCENARIO, [ROOT / "molecule" / SCENARIO / "inventory"])
+    """The lab, with the scenario's inventory."""
+    return Lab(LAB, [ROOT / "molecule" / SCENARIO / "inventory"])
 
 
 @pytest.fixture(scope="session")

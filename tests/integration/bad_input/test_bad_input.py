@@ -17,6 +17,22 @@ from testinfra.host import Host
 
 CONFIG = "/etc/gitlab-runner/config.toml"
 DOCKER = {"name": "docker", "gitlab": {"tag_list": ["rpi"]}, "config": {"docker": {"image": "debian:bookworm"}}}
+MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no GitLab URL": ({"gitlab_runner_url": ""}, ["gitlab_runner_url", "https://"]),
+    "no credential": ({"gitlab_runner_api_token": ""}, ["gitlab_runner_api_token", "create_runner"]),
+    "two credentials": (
+        {"gitlab_runner_registration_token": "GR1348941x"},
+        ["one of gitlab_runner_api_token and gitlab_runner_registration_token"],
+    ),
+    "no tags and run_untagged false": (
+        {"gitlab_runner_runners": [{**DOCKER, "gitlab": {"tag_list": [], "run_untagged": False}}]},
+        ["docker", "tag_list", "run_untagged"],
+    ),
+    "unknown global key": ({"gitlab_runner_global": {"concurent": 2}}, ["concurent", "concurrent"]),
+    "global key of wrong type": ({"gitlab_runner_global": {"concurrent": "many"}}, ["concurrent", "integer"]),
+    "name twice": ({"gitlab_runner_runners": [DOCKER, DOCKER]}, ["gitlab_runner_runners", "docker"]),
+}
+"""Settings, and words of the sentence that refuses them."""
 
 
 def said(play: Play, host: str) -> str:
@@ -39,36 +55,17 @@ def untouched(gitlab: GitLab, pis: dict[str, Host]) -> Iterator[None]:
     assert gitlab.writes() == []
 
 
-@pytest.mark.parametrize(
-    ("variables", "words"),
-    [
-        pytest.param({"gitlab_runner_url": ""}, ["gitlab_runner_url", "https://"], id="no GitLab URL"),
-        pytest.param({"gitlab_runner_api_token": ""}, ["gitlab_runner_api_token", "create_runner"], id="no credential"),
-        pytest.param(
-            {"gitlab_runner_registration_token": "GR1348941x"},
-            ["one of gitlab_runner_api_token and gitlab_runner_registration_token"],
-            id="two credentials",
-        ),
-        pytest.param(
-            {"gitlab_runner_runners": [{**DOCKER, "gitlab": {"tag_list": [], "run_untagged": False}}]},
-            ["docker", "tag_list", "run_untagged"],
-            id="no tags and run_untagged false",
-        ),
-        pytest.param({"gitlab_runner_global": {"concurent": 2}}, ["concurent", "concurrent"], id="unknown global key"),
-        pytest.param(
-            {"gitlab_runner_global": {"concurrent": "many"}}, ["concurrent", "integer"], id="global key of wrong type"
-        ),
-        pytest.param({"gitlab_runner_runners": [DOCKER, DOCKER]}, ["gitlab_runner_runners", "docker"], id="name twice"),
-    ],
-)
-def test_wrong_settings(
-    lab: Lab, gitlab: GitLab, pis: dict[str, Host], variables: dict[str, Any], words: list[str]
-) -> None:
+@pytest.mark.parametrize("mistakes", [list(MISTAKES)[first : first + 3] for first in range(0, len(MISTAKES), 3)])
+def test_wrong_settings(lab: Lab, gitlab: GitLab, pis: dict[str, Host], mistakes: list[str], tmp_path: Path) -> None:
+    """Each Pi of a play has another mistake in its settings."""
+    made = {name: MISTAKES[mistake] for name, mistake in zip(pis, mistakes, strict=False)}
+    hosts = {name: variables for name, (variables, _words) in made.items()}
+    (tmp_path / "mistakes.json").write_text(json.dumps({"pis": {"hosts": hosts}}))
     with untouched(gitlab, pis):
-        play = lab.play("-e", json.dumps(variables))
+        play = lab.play("-i", str(tmp_path / "mistakes.json"), "--limit", ",".join(made))
     assert play.code != 0
     assert gitlab.requests_of_ansible() == {}, "this is seen without asking GitLab"
-    for name in pis:
+    for name, (_variables, words) in made.items():
         message = said(play, name)
         assert not [word for word in words if word not in message], message
         assert "Traceback" not in message
@@ -85,11 +82,11 @@ def test_a_ca_that_does_not_match(lab: Lab, gitlab: GitLab, pis: dict[str, Host]
 
 
 def test_gitlab_is_unreachable(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    name = "pi-02"
     with untouched(gitlab, pis):
-        play = lab.play("-e", "gitlab_runner_url=https://127.0.0.1:1")
+        play = lab.play("--limit", name, "-e", "gitlab_runner_url=https://127.0.0.1:1")
     assert play.code != 0
-    for name in pis:
-        assert "https://127.0.0.1:1" in said(play, name)
+    assert "https://127.0.0.1:1" in said(play, name)
 
 
 def test_no_image_for_a_32_bit_system(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:

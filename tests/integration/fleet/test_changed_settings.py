@@ -39,7 +39,7 @@ def test_a_running_job_survives(
 ) -> None:
     before = started(pis[PI])
     number = running_job(gitlab)
-    play = lab.play("-e", json.dumps({"gitlab_runner_global": {**SETTINGS, **changes}}))
+    play = lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": {**SETTINGS, **changes}}))
     assert play.code == 0, play.output
     assert play.recap[PI]["changed"] > 0
     job = gitlab.job_in(number, JOB_ENDS)
@@ -47,7 +47,7 @@ def test_a_running_job_survives(
     assert (started(pis[PI]) != before) is restarts
 
     back = {**SETTINGS, **{name: None for name in changes if name not in SETTINGS}}
-    assert lab.play("-e", json.dumps({"gitlab_runner_global": back})).code == 0
+    assert lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": back})).code == 0
     again = lab.play()
     assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)
 

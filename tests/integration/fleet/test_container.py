@@ -11,7 +11,7 @@ from lab.fleet import GitLab
 from testinfra.host import Host
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("PIFLEET_LAB", "default") != "default", reason="the scenario is another one"
+    os.environ.get("PIFLEET_SCENARIO", "default") != "default", reason="the scenario is another one"
 )
 
 

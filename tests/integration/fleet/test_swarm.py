@@ -9,7 +9,7 @@ import os
 import pytest
 from testinfra.host import Host
 
-pytestmark = pytest.mark.skipif(os.environ.get("PIFLEET_LAB") != "swarm", reason="the scenario is another one")
+pytestmark = pytest.mark.skipif(os.environ.get("PIFLEET_SCENARIO") != "swarm", reason="the scenario is another one")
 
 
 def test_all_pis_are_nodes_of_one_swarm(pis: dict[str, Host]) -> None:

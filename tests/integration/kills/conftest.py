@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,10 +14,12 @@ from lab.fleet import Lab
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "registration"))
 
+from plays.cores import PLAYBOOKS
 from registration_kill import kill_all
-from registration_play import PLAYBOOKS, Play
+from registration_play import Play
 from registration_world import VERSIONS, World
 from simulated_pi import SimulatedPi
+from sizes import drawn
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def plays(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[S
     """The Pis of the lab, and plays for each."""
     folder = tmp_path_factory.mktemp("pis")  # short: the path of an ssh socket has room for a hundred letters
     pis = [SimulatedPi(lab, name) for name in lab.addresses]
-    versions = random.sample(VERSIONS, len(pis))
+    versions = drawn(VERSIONS, len(pis), "GitLab of each Pi")
     print("Kills with GitLab", ", ".join(versions))
     with ExitStack() as stack:
         yield {
@@ -39,7 +40,7 @@ def plays(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[S
 def play_on(pi: SimulatedPi, directory: Path, version: str) -> Iterator[Play]:
     directory.mkdir()
     with fake_gitlab.serving(fake_gitlab.FakeGitLab()) as server:
-        play = Play(PLAYBOOKS.split(":")[0], directory, World(server.gitlab, server.url, version=version), pi)
+        play = Play(PLAYBOOKS[0], directory, World(server.gitlab, server.url, version=version), pi)
         try:
             yield play
         finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill plays on Pis at each of their events, among them what the module changes on the disk. The Pis share the work."""
+"""Kill plays on Pis at their events, among them what the module changes on the disk. The Pis share the work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from registration_kills import Moment, Start, die, events, kill_at
 from registration_play import Play, sentence
 from simulated_pi import SimulatedPi
+from sizes import PLAY_KILLS, drawn
 from system_calls import SystemCall, changes, tracer
 
 MOST_EXECUTIONS = 9
@@ -47,12 +48,16 @@ class PowerCut(AtChange):
         die(play, options)
 
 
-def kill_everywhere(plays: Mapping[SimulatedPi, Play], start: Start, **options: Any) -> int:
-    """Kill at every request, every execution of the module and every change by it. Returns the number of kills."""
+def kill_repeatedly(plays: Mapping[SimulatedPi, Play], start: Start, **options: Any) -> int:
+    """Kill at some requests, executions of the module and changes by it, in the soak at every one.
+
+    Returns how many there are.
+    """
     with ThreadPoolExecutor(len(plays)) as pool:
         found = list(pool.map(lambda pi: moments(pi, plays[pi], start, options), plays))
         assert all(each == found[0] for each in found), "what one Pi goes through would not stand for the others"
-        shares = [each[number :: len(plays)] for number, each in enumerate(found)]
+        numbers = drawn(range(len(found[0])), PLAY_KILLS, f"kills on Pis {start.__name__} {options}")
+        shares = [[each[number] for number in numbers[pi :: len(plays)]] for pi, each in enumerate(found)]
         list(pool.map(lambda share, play: kill_at(share, play, start, options), shares, plays.values()))
     return len(found[0])
 

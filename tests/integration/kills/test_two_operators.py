@@ -11,8 +11,7 @@ import pytest
 from registration_kills import STARTS, again
 from registration_play import Play, actions
 from simulated_pi import SimulatedPi
-
-ROUNDS = 2
+from sizes import ROUNDS
 
 
 @pytest.mark.parametrize("start", ["bare", "new card", "token reset"])

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
+from sizes import KILLS
 
 WORKER = Path(__file__).with_name("atomic_file_worker.py")
-KILLS = int(os.environ.get("PIFLEET_KILLS", "1000"))
 PYTHONS = [f"3.{minor}" for minor in range(9, 15)] + ["armhf"]
 ARMHF = Path(__file__).resolve().parents[3] / ".cache" / "armhf" / "usr" / "local" / "bin" / "python"
 

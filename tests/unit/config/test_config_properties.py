@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from copy import deepcopy
 from random import Random
@@ -19,9 +18,9 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.editor import Doc
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import identical, read_lines
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sizes import EXAMPLES
 from unit.config.strategies import Layout, configurations, laid_out, wishes
 
-EXAMPLES = int(os.environ.get("PIFLEET_EXAMPLES", "150"))
 many = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -21,9 +21,10 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import render_value
 from fake_gitlab import FakeGitLab
+from sizes import EXAMPLES, dice
 from unit.config.strategies import CONNECTION, LEAVES, SCHEMA, Layout, _absorb, nested, sample
 
-DOCUMENTS = int(os.environ.get("PIFLEET_EXAMPLES", "150")) // 10
+DOCUMENTS = EXAMPLES // 10
 ENTRY = {"name": "one", "url": "https://gitlab.example.com", "token": "glrt-x", "executor": "docker"}
 # lint wants these beside their neighbours, and their content has a grammar of its own
 NEIGHBOURS: dict[str, Any] = {
@@ -125,7 +126,7 @@ def test_a_document_with_every_key(runner: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(DOCUMENTS))
 def test_merged_documents(runner: str, tmp_path: Path, seed: int) -> None:
-    rng = Random(seed)
+    rng = dice(f"merged {seed}")
     before, after = (complete(rng.sample(RELEASED, 12), rng) for _ in range(2))
     text = Layout(rng).document(before["settings"] | {"runners": before["runners"]})
     assert lint(runner, tmp_path / "before.toml", text) == ""
@@ -136,7 +137,7 @@ def test_merged_documents(runner: str, tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(DOCUMENTS))
 def test_what_it_rewrites_is_no_change(runner: str, tmp_path: Path, seed: int) -> None:
     """It saves the whole file when it gets another token, in its own words."""
-    rng = Random(seed)
+    rng = dice(f"rewritten {seed}")
     # of these it drops whole tables that hold nothing but zeros
     elsewhere = ("runners.kubernetes", "runners.autoscaler", "experimental")
     wish = complete(rng.sample([key for key in RELEASED if not key.path.startswith(elsewhere)], 25), rng)

@@ -16,6 +16,7 @@ import plays.play
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT
+from sizes import one_of
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,11 @@ check_interval = 0
     image = "debian:bullseye"
     shm_size = 0
 """
+BROKEN = [
+    pytest.param("", id="empty"),
+    pytest.param("\0" * 40, id="zeros"),
+    pytest.param(CONFIG[:-60], id="cut"),
+]
 WANTED: dict[str, Any] = {
     "global": {"concurrent": "{{ '2' }}", "check_interval": 0},
     "runners": [
@@ -208,7 +214,7 @@ def test_bad_input_is_one_sentence(play: Play, content: str, options: dict[str, 
 
 
 @on_one_core
-@pytest.mark.parametrize("broken", ["", "\0" * 40, CONFIG[:-60]], ids=["empty", "zeros", "cut"])
+@pytest.mark.parametrize("broken", one_of(BROKEN, "settings after a power cut"))
 def test_recovery_after_a_power_cut(play: Play, broken: str) -> None:
     play.write(CONFIG)
     play.configure()

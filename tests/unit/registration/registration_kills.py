@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill a real play at each of its events, enumerated: which they are is taken from an undisturbed play."""
+"""Kill a real play at its events: which they are is taken from an undisturbed play."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from registration_play import SHOW_ACTIONS, Play, actions, recap
 from registration_world import Pi, World
+from sizes import PLAY_KILLS, drawn
 
 Start = Callable[[World, Pi], object]
 
@@ -78,10 +79,10 @@ def die(play: Play, options: dict[str, Any]) -> None:
     assert killed.returncode == -9, killed.stdout + killed.stderr
 
 
-def kill_everywhere(play: Play, start: Start, **options: Any) -> int:
-    """Kill at every request and every execution of the module. Returns the number of kills."""
+def kill_repeatedly(play: Play, start: Start, **options: Any) -> int:
+    """Kill at some requests and executions of the module, in the soak at every one. Returns how many there are."""
     moments = events(play, start, options)
-    kill_at(moments, play, start, options)
+    kill_at(drawn(moments, PLAY_KILLS, f"kills {start.__name__} {options}"), play, start, options)
     return len(moments)
 
 

@@ -28,7 +28,6 @@ from registration_ssh import WATCH
 from registration_world import World
 
 ROOT = Path(__file__).resolve().parents[3]
-PLAYBOOKS = os.environ.get("PIFLEET_ANSIBLE_PLAYBOOKS", str(Path(sys.executable).with_name("ansible-playbook")))
 SHOW_ACTIONS = {"ansible.builtin.debug": {"msg": "ACTIONS={{ done.actions | to_json }}"}}
 
 
@@ -98,9 +97,10 @@ class Play:
 
     @cached_property
     def system_id(self) -> str:
-        """What the module makes the host's system ID when it finds it bare."""
+        """The host's system ID: what the module makes it when it finds the host bare."""
         self.host.put({})
-        recap(self.register())
+        if ".runner_system_id" not in self.host.files():
+            recap(self.register())
         return self.host.files()[".runner_system_id"]
 
     @property

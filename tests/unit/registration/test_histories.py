@@ -7,7 +7,7 @@ clones; GitLab being late; tokens that expire. GitLab is of one of the supported
 instance, a group or a project. One half of the histories knows the API token only, in the other each run takes one of
 the three ways in.
 
-PIFLEET_HISTORIES says how many (2000) in all SHARDS, which pytest-xdist runs side by side.
+tests/sizes.py says how many in all SHARDS, which pytest-xdist runs side by side.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from registration_world import LISTS, PLACES, VERSIONS, Breakdown, Killed, Pi, Run, World
+from sizes import HISTORIES, dice
 
-HISTORIES = int(os.environ.get("PIFLEET_HISTORIES", "2000"))
 SHARDS = 8
 SHRINK = "PIFLEET_SHRINK" in os.environ
 STEPS = 25
@@ -424,10 +424,11 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[History
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120 + 3 * HISTORIES // SHARDS)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_every_history_ends_in_exactly_one_runner(histories: type[History], shard: int) -> None:
     run_state_machine_as_test(
-        seed(shard)(histories),
+        seed(dice(f"histories {shard}").getrandbits(64))(histories),
         settings=settings(
             max_examples=max(1, HISTORIES // SHARDS),
             stateful_step_count=STEPS,

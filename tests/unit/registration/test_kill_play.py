@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGKILL of a whole real play at every request and every execution of the module, then one run: exactly one runner.
+"""SIGKILL of a whole real play at a request or an execution of the module, then one run: exactly one runner.
 
-Here the two histories that matter most, each with another version of GitLab; tests/soak/registration goes through the
-others, tests/integration/kills kills on Pis, and within the module.
+`make test` draws histories and moments, `make soak` takes all of them. tests/integration/kills kills on Pis, and within
+the module.
 """
 
 from __future__ import annotations
@@ -11,13 +11,26 @@ from pathlib import Path
 
 import pytest
 from fake_gitlab.server import Server
-from registration_kills import STARTS, kill_everywhere
-from registration_play import PLAYBOOKS, Play
-from registration_world import World
+from plays.cores import PLAYBOOKS
+from registration_kills import STARTS, kill_repeatedly
+from registration_play import Play
+from registration_world import VERSIONS, World
+from sizes import PLAY_HISTORIES, PLAY_KILLS, drawn
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 30 * PLAY_KILLS)]
+
+REMOVALS = ["drifted", "duplicated", "token reset"]
+HISTORIES = [
+    (start, state, version)
+    for version in VERSIONS
+    for start in STARTS
+    for state in ("present", "absent")
+    if state == "present" or start in REMOVALS
+]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("start", "version"), [("bare", "19.1.0"), ("new card", "17.11.0")])
-def test_play_killed_everywhere(server: Server, tmp_path: Path, start: str, version: str) -> None:
-    play = Play(PLAYBOOKS.split(":")[0], tmp_path, World(server.gitlab, server.url, version=version))
-    assert kill_everywhere(play, STARTS[start]) >= 10
+@pytest.mark.parametrize(("start", "state", "version"), drawn(HISTORIES, PLAY_HISTORIES, "histories of killed plays"))
+def test_killed_play(server: Server, tmp_path: Path, start: str, state: str, version: str) -> None:
+    (program,) = drawn(PLAYBOOKS, 1, f"core of {start}, {state}, {version}")
+    play = Play(program, tmp_path, World(server.gitlab, server.url, version=version))
+    assert kill_repeatedly(play, STARTS[start], state=state) >= 6

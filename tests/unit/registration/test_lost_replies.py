@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import Hos
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
 from registration_world import NEWEST, VERSIONS, Killed, Pi, Run, World
+from sizes import SOAK
 
 pytestmark = pytest.mark.slow
 
@@ -88,8 +88,7 @@ def kill() -> None:
     raise Killed
 
 
-EVERY_VERSION = "PIFLEET_SOAK" in os.environ
-AGED_STARTS = list(itertools.product(VERSIONS, STARTS) if EVERY_VERSION else zip(VERSIONS, STARTS, strict=True))
+AGED_STARTS = list(itertools.product(VERSIONS, STARTS) if SOAK else zip(VERSIONS, STARTS, strict=True))
 """Each start with another version of GitLab; in a soak run each with all of them."""
 
 aged_starts = pytest.mark.parametrize(("version", "start"), AGED_STARTS)

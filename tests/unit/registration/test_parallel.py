@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import sizes
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges
 from registration_world import Pi, Run, World
@@ -34,7 +35,7 @@ class Jittered(Run):
 
 @pytest.mark.parametrize("start", ["bare", "new card", "token reset"])
 def test_two_operators_at_once_end_with_one_runner_and_one_token(world: World, pi: Pi, start: str) -> None:
-    dice = random.Random(start)
+    dice = sizes.dice(f"two operators {start}")
     both = 0
     for _round in range(25):
         world.__post_init__()

@@ -14,10 +14,16 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model imp
 from plays.cores import on_every_core, on_one_core
 from registration_play import Play, actions, recap, sentence
 from registration_world import PROJECT, World
+from sizes import one_of
 
 pytestmark = pytest.mark.slow
 
 KEY = "default/pi-01/docker"
+BROKEN = [
+    pytest.param("", id="empty"),
+    pytest.param("\0" * 40, id="zeros"),
+    pytest.param("[[runners]]\nname = ", id="cut"),
+]
 
 
 @on_every_core
@@ -110,7 +116,7 @@ def test_a_file_that_does_not_parse_is_left_alone(play: Play, world: World) -> N
 
 
 @on_one_core
-@pytest.mark.parametrize("broken", ["", "\0" * 40, "[[runners]]\nname = "], ids=["empty", "zeros", "cut"])
+@pytest.mark.parametrize("broken", one_of(BROKEN, "what a power cut left"))
 def test_a_file_that_a_power_cut_left_is_not_taken_for_a_new_one(play: Play, world: World, broken: str) -> None:
     """Others' entries are in the content that is kept beside it."""
     play.register()
