@@ -20,6 +20,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options i
     OptionsError,
     desired_runner,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMPORT_ERROR as TOMLKIT_IMPORT_ERROR
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION_OPTIONS},
@@ -35,6 +36,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
+        if TOMLKIT_IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, ARGUMENT_SPEC)

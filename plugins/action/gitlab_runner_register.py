@@ -40,6 +40,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     remove_host_file,
     replace_host_file,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMPORT_ERROR as TOMLKIT_IMPORT_ERROR
 
 
 class HostConfig:
@@ -78,6 +79,8 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         reply = super().run(tmp, task_vars)
         del tmp
+        if TOMLKIT_IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, REGISTRATION_OPTIONS)

@@ -45,6 +45,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     read_host_file,
     replace_host_file,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMPORT_ERROR as TOMLKIT_IMPORT_ERROR
 
 ARGUMENT_SPEC: dict[str, Any] = {**CONFIG_OPTIONS, "fleet": {"type": "str", "default": "default"}, **GITLAB_OPTIONS}
 ATTEMPTS = 3  # gitlab-runner itself or a second play may write between our reading and our writing
@@ -82,6 +83,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
+        if TOMLKIT_IMPORT_ERROR:
+            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
         arguments = checked_arguments(self, ARGUMENT_SPEC)
         if arguments["api_token"] and not arguments["url"]:
             raise AnsibleActionFail("api_token is given without url; give the address of its GitLab as well.")

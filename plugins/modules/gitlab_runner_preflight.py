@@ -37,6 +37,7 @@ options:
     default: fail
 requirements:
   - requests 2.32 or newer with urllib3 2 (on the control node)
+  - tomlkit 0.13 or newer (on the control node)
 seealso:
   - module: pifleet.ci.gitlab_runner_register
   - module: pifleet.ci.runner_config

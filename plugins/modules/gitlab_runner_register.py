@@ -138,6 +138,8 @@ seealso:
   - name: Registration, and what it survives
     description: What happens when the card dies, the runner is deleted, the token is reset, the play is killed.
     link: https://github.com/pifleet/ci/blob/main/docs/registration.md
+requirements:
+  - tomlkit 0.13 or newer (on the control node)
 extends_documentation_fragment:
   - pifleet.ci.gitlab
   - pifleet.ci.gitlab.action

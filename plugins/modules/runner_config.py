@@ -84,6 +84,8 @@ options:
     description: Seconds to wait for each answer of GitLab.
     type: float
     default: 30
+requirements:
+  - tomlkit 0.13 or newer (on the control node)
 extends_documentation_fragment:
   - pifleet.ci.gitlab
 notes:

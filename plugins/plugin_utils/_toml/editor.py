@@ -3,7 +3,7 @@
 
 An edit replaces, inserts or removes single lines, and is made to the plain data as well. In the end the text is read
 back with tomllib and must give exactly that data; otherwise it is not handed out. Nothing here knows about GitLab
-Runner. Why this and not a TOML library that keeps styles: docs/adr/0015-edit-config-toml-by-line.md.
+Runner. tomlkit writes what is new; why it does not edit as well: docs/adr/0015-edit-config-toml-by-line.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import render_pair, render_tables, render_value
 from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import (
     BOM,
     Line,
@@ -23,9 +24,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import (
     lines_of,
     load,
     locate,
+    names,
     read_lines,
-    render_key,
-    render_value,
     split,
     tail_apart,
 )
@@ -93,10 +93,10 @@ class Document:
         parent = self._require(table)
         parent[key] = deepcopy(value)
         if home is None:
-            home = self._open(table), ()
+            home = self._add_tables(table, {}), ()
         section, rest = home
         if not rest and _needs_sections(value) and not lines_of(section, (str(key),)):
-            self._append_sections(location, value)
+            self._add_tables(location, value)
         else:
             self._put_line(section, rest + (str(key),), value)
 
@@ -110,7 +110,7 @@ class Document:
             return
         elements = self._require(location[:-1]).setdefault(location[-1], [])
         elements.append(deepcopy(dict(value)))
-        self._append_table(location + (len(elements) - 1,), value, array=True)
+        self._add_tables(location, [value])
 
     def remove(self, location: Location) -> None:
         """Remove the value, table or element of an array of tables at ``location``, with the comment right above."""
@@ -170,7 +170,7 @@ class Document:
         for line in lines:  # dotted keys of a table that is replaced as a whole
             section.body.remove(line)
         siblings = lines_of(section, keys[:-1])
-        pair = self._pair(section, keys, value)
+        pair = self._line(render_pair(keys, value), self._key_indent(section))
         peers = siblings if len(keys) > 1 else [line for line in section.body if line.kind == "pair"]
         first = 0 if section.head else len(section.body)
         self._insert(section, section.body.index(peers[-1]) + 1 if peers else first, pair)
@@ -185,14 +185,16 @@ class Document:
             lines.append(Line("blank", self._newline))
         lines.insert(position, line)
 
-    def _pair(self, section: Section, keys: tuple[Any, ...], value: Any) -> Line:
-        indent = section.indent
-        if indent is None:
-            indent = section.head[-1].indent + self._step() if section.head else ""
-        prefix = f"{indent}{render_key(*map(str, keys))} = "
-        rendered = render_value(value)
-        span = len(prefix), len(prefix) + len(rendered)
-        return Line("pair", prefix + rendered + self._newline, tuple(map(str, keys)), span)
+    def _line(self, text: str, indent: str) -> Line:
+        """A line of what was rendered, with this indentation and the line break of this document."""
+        (line,) = read_lines(indent + text.strip() + self._newline)
+        return line
+
+    def _key_indent(self, section: Section) -> str:
+        """The indentation of the keys of a section, or of a first one."""
+        if section.indent is not None:
+            return section.indent
+        return section.head[-1].indent + self._step() if section.head else ""
 
     def _rewrite(self, location: Location) -> None:
         home = self._home(location)
@@ -220,27 +222,47 @@ class Document:
         steps = [(section.indent or "").removeprefix(section.head[-1].indent) for section in headed]
         return next(filter(None, steps), "") if steps else "  "
 
-    def _open(self, location: Location, array: bool = False) -> Section:
-        """Add an empty section with a header for ``location``."""
-        keys = [step for step in location if isinstance(step, str)]
-        path = render_key(*keys)
-        parent = next(s for cut in range(len(location) - 1, -1, -1) if (s := self._section(location[:cut])))
-        indent = parent.indent
-        if indent is None:
-            indent = parent.head[-1].indent + self._step() if parent.head else ""
-        header = Line("header", f"{indent}[[{path}]]{self._newline}" if array else f"{indent}[{path}]{self._newline}")
-        position = self._position(location)
-        before = self._sections[position - 1]
-        lines = before.body or before.head
-        if lines:
-            lines[-1] = self._ended(lines[-1])
-        gap = [Line("blank", self._newline)] if lines and lines[-1].kind != "blank" else []
-        section = Section(location, gap + [header], [])
-        self._sections.insert(position, section)
-        follower = (self._sections[position + 1].head if position + 1 < len(self._sections) else []) or self._epilogue
+    def _add_tables(self, location: Location, value: Mapping[str, Any] | list[Mapping[str, Any]]) -> Section:
+        """Write ``value``, which the data has at ``location`` already, under headers of its own; the first section.
+
+        A list is written behind the elements that the text has there.
+        """
+        added, _epilogue = split(list(read_lines(render_tables(names(location), value))))
+        del added[0]  # the preamble
+        behind = (len(self.get(location)),) if isinstance(value, list) else ()
+        position = self._position(location + behind)
+        end = position + len(added)
+        self._sections[position:position] = added
+        locate(self._sections)
+        bodies = [[line for line in section.body if line.kind == "pair"] for section in added]
+        for section in added:
+            section.body = []  # until it is indented it is no model for others
+        for index, (section, pairs) in enumerate(zip(added, bodies, strict=True), position):
+            indent = self._header_indent(section.location, self._sections[:index] + self._sections[end:])
+            section.head = [*self._gap(index), self._line(section.head[-1].text, indent)]
+            section.body = [self._line(line.text, indent + self._step()) for line in pairs]
+        follower = (self._sections[end].head if end < len(self._sections) else []) or self._epilogue
         if follower and follower[0].kind != "blank":
-            section.body.append(Line("blank", self._newline))
-        return section
+            added[-1].body.append(Line("blank", self._newline))
+        return added[0]
+
+    def _gap(self, index: int) -> list[Line]:
+        """What sets the section at ``index`` apart from the one before, whose last line is ended."""
+        before = self._sections[index - 1]
+        lines = before.body or before.head
+        if not lines:
+            return []
+        lines[-1] = self._ended(lines[-1])
+        return [Line("blank", self._newline)] if lines[-1].kind != "blank" else []
+
+    def _header_indent(self, location: Location, others: list[Section]) -> str:
+        """The indentation of the headers beside ``location``, else of their like elsewhere, else of the keys above."""
+        parent = location[:-1] if isinstance(location[-1], str) else location[:-2]
+        alike = [each for each in others if each.head and names(each.location)[:-1] == names(parent)]
+        beside = [each for each in alike if each.location[: len(parent)] == parent]
+        if alike:
+            return (beside or alike)[-1].head[-1].indent
+        return self._key_indent(next(s for cut in range(len(parent), -1, -1) if (s := self._section(parent[:cut]))))
 
     def _position(self, location: Location) -> int:
         below = self._subsections(location)
@@ -252,23 +274,6 @@ class Document:
                 return self._sections.index(above[-1]) + 1
         arrays = (i for i, section in enumerate(self._sections) if _is_array(section.location[:2]))
         return len(self._sections) if _is_array(location) else next(arrays, len(self._sections))
-
-    def _append_sections(self, location: Location, value: Any) -> None:
-        if isinstance(value, Mapping):
-            self._append_table(location, value)
-        else:
-            for index, element in enumerate(value):
-                self._append_table(location + (index,), element, array=True)
-
-    def _append_table(self, location: Location, table: Mapping[str, Any], array: bool = False) -> None:
-        own = {key: value for key, value in table.items() if not _needs_sections(value)}
-        if own or array or not table:
-            section = self._open(location, array)
-            for key, value in own.items():
-                self._put_line(section, (key,), value)
-        for key, value in table.items():
-            if key not in own:
-                self._append_sections(location + (key,), value)
 
     def _drop(self, section: Section) -> None:
         """Remove a section; a comment at its end that stands apart from it was not about it and stays."""
@@ -289,7 +294,7 @@ class Document:
     def _keep_defined(self, location: Location) -> None:
         """Give a table that only its content had defined a header of its own when it has become empty."""
         if location and self._home(location) is None and not self._subsections(location):
-            self._open(location)
+            self._add_tables(location, {})
 
 
 def _needs_sections(value: Any) -> bool:

@@ -9,12 +9,10 @@ A location is a path of keys, and of indexes within arrays of tables: ``("runner
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +35,6 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class TomlError(Exception):
@@ -96,28 +93,9 @@ def identical(one: Any, other: Any) -> bool:
     return one == other
 
 
-def render_key(*keys: str) -> str:
-    return ".".join(key if BARE_KEY.fullmatch(key) else render_value(key) for key in keys)
-
-
-def render_value(value: Any) -> str:
-    """``value`` on one line, tables inline."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime.datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        pairs = ", ".join(f"{render_key(key)} = {render_value(item)}" for key, item in value.items())
-        return "{ " + pairs + " }" if pairs else "{}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(render_value, value)) + "]"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    raise TomlError(f"a value of type {type(value).__name__} has no form in TOML")
+def names(location: Location) -> list[str]:
+    """The keys of ``location``, as a header has them."""
+    return [step for step in location if isinstance(step, str)]
 
 
 def lines_of(section: Section, keys: tuple[Any, ...]) -> list[Line]:

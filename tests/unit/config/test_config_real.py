@@ -19,7 +19,7 @@ from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as 
 from ansible_collections.pifleet.ci.plugins.module_utils import _system_id
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.schema import Key
-from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.scanner import render_value
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import render_value
 from fake_gitlab import FakeGitLab
 from sizes import EXAMPLES, dice
 from unit.config.strategies import CONNECTION, LEAVES, SCHEMA, Layout, _absorb, nested, sample
