@@ -55,8 +55,9 @@ class ActionModule(ActionBase):
             for connection, runner in zip(map(partial(_connection, options), connections), runners, strict=True)
             if connection["api_token"]
         ]
-        if self._task.check_mode or (not options["changed"] and all(recently_contacted(runner) for _, runner in asked)):
-            shown = [{field: runner.get(field) for field in FIELDS} for _, runner in asked]
+        known = [runner for _unused, runner in asked]
+        if self._task.check_mode or (not options["changed"] and all(map(recently_contacted, known))):
+            shown = [{field: runner.get(field) for field in FIELDS} for runner in known]
             return {**reply, "changed": False, "runners": shown}
         try:
             ports = [(self._connect(connection), runner) for connection, runner in asked]

@@ -68,7 +68,7 @@ def page(scope: RunnerScope, body: Any) -> Page:
 def _runner(node: Any) -> ListedRunner:
     if not isinstance(node, dict):
         raise UnexpectedResponse
-    _, _, number = str(node.get("id")).rpartition("/")
+    number = str(node.get("id")).rpartition("/")[2]
     if not number.isdigit():
         raise UnexpectedResponse
     note = node.get("maintenanceNote")
