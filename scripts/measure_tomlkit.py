@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tomlkit and our own editor do to a config.toml: the figures of docs/adr/0015-edit-config-toml-by-line.md.
+"""What tomlkit and our own editor do to a config.toml: the figures of docs/adr/0008-edit-config-toml-by-line.md.
 
     .venv/bin/python scripts/measure_tomlkit.py [--failures]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One HTTP exchange with GitLab: an Answer, or Unreached. Nothing is repeated, no redirect followed, no status judged.
 
-Why requests and not python-gitlab: docs/adr/0030-requests-for-http.md.
+Why requests and not python-gitlab: docs/adr/0018-requests-for-http.md.
 """
 
 from __future__ import annotations

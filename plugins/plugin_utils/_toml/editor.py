@@ -3,7 +3,7 @@
 
 An edit replaces, inserts or removes single lines, and is made to the plain data as well. In the end the text is read
 back with tomllib and must give exactly that data; otherwise it is not handed out. Nothing here knows about GitLab
-Runner. tomlkit writes what is new; why it does not edit as well: docs/adr/0015-edit-config-toml-by-line.md.
+Runner. tomlkit writes what is new; why it does not edit as well: docs/adr/0008-edit-config-toml-by-line.md.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def test_a_control_node_without_tomlkit(action: str, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 def test_each_edit_of_a_usual_document_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ADR 15 says of our editor; scripts/measure_tomlkit.py has the figures of tomlkit beside it."""
+    """What ADR 8 says of our editor; scripts/measure_tomlkit.py has the figures of tomlkit beside it."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     measure = importlib.import_module(SCRIPT.stem)
     for name, text in measure.files("usual"):
