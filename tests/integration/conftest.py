@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import testinfra
+from integration.scenarios import SCENARIO
 from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,6 @@ sys.path.insert(0, str(ROOT / "molecule"))
 from lab.fleet import GitLab, Lab  # noqa: E402 - found through the line above
 
 LAB = os.environ.get("PIFLEET_LAB", "molecule")
-SCENARIO = os.environ.get("PIFLEET_SCENARIO", "default")
 LIMIT = 600
 """Seconds for a test that names no others: a play takes a while."""
 

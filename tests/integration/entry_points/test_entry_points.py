@@ -12,6 +12,8 @@ import pytest
 from lab.fleet import Lab, Play
 from lab.host import ROOT
 
+PI = "pi-02"
+
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,6 +40,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def play_elsewhere(lab: Lab, folder: Path, playbook: str, *arguments: str) -> Play:
     return lab.play(
+        "--limit",
+        PI,
         *arguments,
         playbook=playbook,
         cwd=folder,
@@ -46,14 +50,14 @@ def play_elsewhere(lab: Lab, folder: Path, playbook: str, *arguments: str) -> Pl
     )
 
 
-def unchanged(play: Play, lab: Lab) -> bool:
+def unchanged(play: Play) -> bool:
     assert play.code == 0, play.output
-    return {host: numbers["changed"] for host, numbers in play.recap.items()} == dict.fromkeys(lab.addresses, 0)
+    return {host: numbers["changed"] for host, numbers in play.recap.items()} == {PI: 0}
 
 
 def test_site_by_its_full_name(lab: Lab, elsewhere: Path) -> None:
     play = play_elsewhere(lab, elsewhere, "pifleet.ci.site", "-vvv")
-    assert unchanged(play, lab)
+    assert unchanged(play)
     assert "SSH: EXEC" in play.output
     assert " PUT " not in play.output, "a module was transferred in a file, with what it was given"
 
@@ -61,4 +65,4 @@ def test_site_by_its_full_name(lab: Lab, elsewhere: Path) -> None:
 def test_site_inside_another_playbook(lab: Lab, elsewhere: Path) -> None:
     playbook = elsewhere / "everything.yml"
     playbook.write_text("- import_playbook: pifleet.ci.site\n")
-    assert unchanged(play_elsewhere(lab, elsewhere, str(playbook)), lab)
+    assert unchanged(play_elsewhere(lab, elsewhere, str(playbook)))

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
 
-import pytest
+from integration.scenarios import only_in
 from lab.fleet import GitLab
 from testinfra.host import Host
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("PIFLEET_SCENARIO", "default") != "default", reason="the scenario is another one"
-)
+pytestmark = only_in("default")
 
 
 def test_the_container_restarts_and_lets_jobs_finish(pis: dict[str, Host]) -> None:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 
-import pytest
+from integration.scenarios import only_in
 from testinfra.host import Host
 
-pytestmark = pytest.mark.skipif(os.environ.get("PIFLEET_SCENARIO") != "swarm", reason="the scenario is another one")
+pytestmark = only_in("swarm")
 
 
 def test_all_pis_are_nodes_of_one_swarm(pis: dict[str, Host]) -> None:

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which scenario's fleet the tests look at, and which tests look at it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from sizes import one_of
+
+SCENARIO = os.environ.get("PIFLEET_SCENARIO", "default")
+SCENARIOS = ("default", "swarm")
+
+
+def only_in(scenario: str) -> pytest.MarkDecorator:
+    """A mark for tests of what only this scenario has."""
+    return pytest.mark.skipif(scenario != SCENARIO, reason=f"a test of the scenario {scenario}")
+
+
+def in_one_scenario(purpose: str) -> pytest.MarkDecorator:
+    """A mark for tests that both scenarios have, and that take long: one of them is drawn."""
+    here = SCENARIO in one_of(SCENARIOS, f"scenario of {purpose}")
+    return pytest.mark.skipif(not here, reason="drawn for the other scenario; with PIFLEET_SOAK=1 it runs in both")
