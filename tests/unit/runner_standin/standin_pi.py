@@ -50,6 +50,11 @@ class Pi:
         part.chmod(0o600)
         part.rename(self.config)
 
+    def version(self) -> str:
+        """What the program says of itself."""
+        command = [*self.program, "--version"]
+        return subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=True, timeout=20).stdout
+
     def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One of the program's commands that end by themselves."""
         whole = [*self.program, name, "--config", str(self.config), *arguments]

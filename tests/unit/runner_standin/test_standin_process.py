@@ -31,7 +31,7 @@ def test_a_job_runs_and_its_log_arrives(gitlab: FakeGitLab, project: Project, ru
     assert job.token not in job.log
     assert runner.token not in pi.said
     system_id = (pi.folder / ".runner_system_id").read_text()
-    assert runner.managers[system_id].version == "19.3.0"
+    assert f"Version:      {runner.managers[system_id].version}\n" in pi.version()
 
 
 def test_a_job_fails_with_its_exit_code(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
