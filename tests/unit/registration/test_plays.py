@@ -199,3 +199,18 @@ def test_waiting_ends_when_the_process_was_heard_of(play: Play, world: World) ->
     assert recap(waiting(play, world, changed=False)) == (0, 0)
     assert world.requests() == ["GET /runners/1", "POST /runners/verify"]
     assert play.module_executions == 1
+
+
+@on_one_core
+def test_each_runner_is_asked_about_in_its_own_way(play: Play, world: World) -> None:
+    """One with a token of its own is not asked about, for the API token may not see it; one has a GitLab of its own."""
+    recap(play.register())
+    by_hand = {"id": 77, "name": "by hand", "status": None, "version": None, "contacted_at": None, "verified_at": None}
+    asked = {"runners": ["{{ done.runner }}", by_hand], "connections": [{}, {"api_token": ""}]}
+    world.gitlab.journal.clear()
+    assert 'Runner 1 ("docker") of system id' in sentence(waiting(play, world, **asked))
+    assert {request for request in world.requests() if "77" in request} == set()
+    assert recap(waiting(play, world, runners=[by_hand], connections=[{"api_token": ""}])) == (0, 0)
+    elsewhere = {"runners": ["{{ done.runner }}"], "connections": [{"url": "http://127.0.0.1:9"}]}
+    assert "127.0.0.1:9" in sentence(waiting(play, world, **elsewhere))
+    assert "connections has 1 items for 2 runners" in sentence(waiting(play, world, **{**asked, "connections": [{}]}))
