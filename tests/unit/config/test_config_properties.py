@@ -8,6 +8,7 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
+import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff, secret_strings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import changed_paths
@@ -20,6 +21,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sizes import EXAMPLES
 from unit.config.strategies import Layout, configurations, laid_out, wishes
+
+pytestmark = pytest.mark.slow
 
 many = settings(
     max_examples=EXAMPLES,

@@ -14,6 +14,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges
 from registration_world import Pi, Run, World
 
+pytestmark = pytest.mark.slow
+
 KEY = "default/pi-01/docker"
 
 
