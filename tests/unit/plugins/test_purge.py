@@ -3,27 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import fake_gitlab
 import pytest
 from ansible.errors import AnsibleActionFail
 from fake_gitlab import Fault
-from fake_gitlab.server import Server
+from registration_fixtures import server, world
+from registration_world import World
 from unit.plugins.config_host import Host, configure
-from unit.registration.registration_world import World
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with fake_gitlab.serving(fake_gitlab.FakeGitLab()) as serving:
-        yield serving
-
-
-@pytest.fixture
-def world(server: Server) -> World:
-    return World(server.gitlab, server.url)
+__all__ = ["server", "world"]
 
 
 @pytest.fixture
