@@ -13,7 +13,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import connect, connection_warnings
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import Connections, connection_warnings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     REGISTRATION_OPTIONS,
@@ -25,6 +25,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMP
 ARGUMENT_SPEC: dict[str, Any] = {
     "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION_OPTIONS},
     **{name: CONFIG_OPTIONS[name] for name in ("global", "runners", "unknown_keys")},
+    "problems": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -42,18 +43,22 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = str((task_vars or {}).get("inventory_hostname", ""))
-        problems = [*self._registration_problems(options["registrations"], host), *_setting_problems(options)]
+        problems = [
+            *options["problems"],
+            *self._registration_problems(options["registrations"], host),
+            *_setting_problems(options),
+        ]
         if problems:
             raise AnsibleActionFail("\n".join(dict.fromkeys(problems)))
         warnings = [warning for each in options["registrations"] for warning in connection_warnings(each)]
         return {**reply, "changed": False, "warnings": list(dict.fromkeys(warnings))}
 
     def _registration_problems(self, registrations: list[dict[str, Any]], host: str) -> Iterator[str]:
+        gitlabs = Connections(self._loader.path_dwim)
         for registration in registrations:
-            ca_path = registration["ca_path"] and self._loader.path_dwim(registration["ca_path"])
             try:
                 desired_runner(registration, host)
-                connect({**registration, "ca_path": ca_path})
+                gitlabs.get(registration)
             except (OptionsError, GitLabError) as error:
                 yield str(error)
 

@@ -10,9 +10,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.wait import (
     RunnerNotContacted,
@@ -60,15 +59,12 @@ class ActionModule(ActionBase):
             shown = [{field: runner.get(field) for field in FIELDS} for runner in known]
             return {**reply, "changed": False, "runners": shown}
         try:
-            ports = [(self._connect(connection), runner) for connection, runner in asked]
+            gitlabs = Connections(self._loader.path_dwim)
+            ports = [(gitlabs.get(connection), runner) for connection, runner in asked]
             shown = wait(ports, options["system_id"], seconds=options["timeout"])
         except (GitLabError, RunnerNotContacted) as error:
             raise AnsibleActionFail(f"{host}: {error}") from None
         return {**reply, "changed": False, "runners": shown}
-
-    def _connect(self, connection: dict[str, Any]) -> GitLab:
-        ca_path = connection["ca_path"] and self._loader.path_dwim(connection["ca_path"])
-        return connect({**connection, "ca_path": ca_path})
 
 
 def _connection(options: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, connect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, key_of
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Owner, runners_of_purged_entries
@@ -192,8 +192,7 @@ class ActionModule(ActionBase):
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
         if IMPORT_ERROR:
             raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
-        ca_path = options["ca_path"] and self._loader.path_dwim(options["ca_path"])
-        return connect({**options, "ca_path": ca_path})
+        return Connections(self._loader.path_dwim).get(options)
 
 
 def _difference(title: str, before: str, after: str) -> dict[str, str]:

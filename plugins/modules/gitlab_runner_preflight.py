@@ -35,6 +35,11 @@ options:
     type: str
     choices: [fail, warn, ignore]
     default: fail
+  problems:
+    description: What the caller has found to be wrong by itself, one sentence each. The task fails with them as well.
+    type: list
+    elements: str
+    default: []
 requirements:
   - requests 2.32 or newer with urllib3 2 (on the control node)
   - tomlkit 0.13 or newer (on the control node)

@@ -30,7 +30,7 @@ options:
     default: /etc/gitlab-runner/config.toml
   name:
     description:
-      - The entry's name in C(config.toml), and the last part of the key. Required.
+      - The entry's name in C(config.toml), and the last part of the key. Required, for each runner.
     type: str
   api_token:
     description:
@@ -128,6 +128,87 @@ options:
     description: Seconds to wait for each answer of GitLab.
     type: float
     default: 30
+  runners:
+    description:
+      - Several runners of the host, in place of O(name). Their file is read once for all of them, and a runner that
+        fails does not keep the others from being registered.
+      - An option of a runner that is not given is that of the task.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: As O(name).
+        type: str
+      url:
+        description: As O(url).
+        type: str
+      api_token:
+        description: As O(api_token).
+        type: str
+      registration_token:
+        description: As O(registration_token).
+        type: str
+      token:
+        description: As O(token).
+        type: str
+      ca_path:
+        description: As O(ca_path).
+        type: str
+      validate_certs:
+        description: As O(validate_certs).
+        type: bool
+      timeout:
+        description: As O(timeout).
+        type: float
+      fleet:
+        description: As O(fleet).
+        type: str
+      runner_type:
+        description: As O(runner_type).
+        type: str
+        choices: [instance_type, group_type, project_type]
+      group_id:
+        description: As O(group_id).
+        type: int
+      project_id:
+        description: As O(project_id).
+        type: int
+      description:
+        description: As O(description).
+        type: str
+      tag_list:
+        description: As O(tag_list).
+        type: list
+        elements: str
+      run_untagged:
+        description: As O(run_untagged).
+        type: bool
+      locked:
+        description: As O(locked).
+        type: bool
+      paused:
+        description: As O(paused).
+        type: bool
+      access_level:
+        description: As O(access_level).
+        type: str
+        choices: [not_protected, ref_protected]
+      maximum_timeout:
+        description: As O(maximum_timeout).
+        type: int
+      maintenance_note:
+        description: As O(maintenance_note).
+        type: str
+      takeover:
+        description: As O(takeover).
+        type: bool
+      adopt_existing_entry:
+        description: As O(adopt_existing_entry).
+        type: bool
+      state:
+        description: As O(state).
+        type: str
+        choices: [present, absent]
 notes:
   - Attributes that are not given are left as they are in GitLab.
   - Without O(api_token) GitLab neither shows nor changes attributes; they are set once at the registration, or not
@@ -167,6 +248,19 @@ EXAMPLES = r"""
     run_untagged: false
   no_log: true
 
+- name: Register two runners of one host
+  pifleet.ci.gitlab_runner_register:
+    url: https://gitlab.example.com
+    api_token: "{{ vault_gitlab_api_token }}"
+    runner_type: group_type
+    group_id: 7
+    runners:
+      - name: docker
+        tag_list: [rpi, docker]
+      - name: shell
+        tag_list: [rpi, gpio]
+  no_log: true
+
 - name: Remove it again, from GitLab and from the host
   pifleet.ci.gitlab_runner_register:
     url: https://gitlab.example.com
@@ -191,7 +285,7 @@ actions:
   sample: [adopted, token_reset, entry_written]
 runner:
   description: The runner as GitLab shows it; never a token. Empty with O(state=absent).
-  returned: success
+  returned: when there is one runner
   type: dict
   contains:
     id:
@@ -218,6 +312,11 @@ runner:
     verified_at:
       description: The server's time when the token was last known to work.
       type: str
+runners:
+  description: What RV(runner) says, of each runner in the order of O(runners); without those that failed.
+  returned: always
+  type: list
+  elements: dict
 recovered_from:
   description: The backup that was restored in place of the corrupt file.
   returned: when O(recover) was needed

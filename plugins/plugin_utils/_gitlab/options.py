@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,23 @@ GITLAB_OPTIONS: dict[str, Any] = {
     "validate_certs": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 30.0},
 }
+
+
+class Connections:
+    """The GitLab of any options that a task has; those with the same connection share it."""
+
+    def __init__(self, absolute_path: Callable[[str], str]) -> None:
+        self._absolute_path = absolute_path
+        self._clients: dict[tuple[Any, ...], GitLab] = {}
+
+    def get(self, options: Mapping[str, Any]) -> GitLab:
+        """Return the client for the options, whose `ca_path` may be relative. Nothing is sent. Raises GitLabError."""
+        own = {name: options[name] for name in GITLAB_OPTIONS}
+        own["ca_path"] = own["ca_path"] and self._absolute_path(own["ca_path"])
+        key = tuple(own.values())
+        if key not in self._clients:
+            self._clients[key] = connect(own)
+        return self._clients[key]
 
 
 def connect(options: Mapping[str, Any]) -> GitLab:

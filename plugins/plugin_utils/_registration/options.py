@@ -53,6 +53,19 @@ REGISTRATION_OPTIONS: dict[str, Any] = {
     "recover": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
+"""What describes one runner, its GitLab and its file."""
+
+FILE_OPTIONS = ("config_path", "recover")
+RUNNERS_OPTION: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        name: {key: value for key, value in option.items() if key != "default"}
+        for name, option in REGISTRATION_OPTIONS.items()
+        if name not in FILE_OPTIONS
+    },
+}
+ARGUMENT_SPEC: dict[str, Any] = {**REGISTRATION_OPTIONS, "runners": RUNNERS_OPTION}
 """The argument spec of gitlab_runner_register."""
 
 OWNERS = {"instance_type": None, "group_type": "group_id", "project_type": "project_id"}
@@ -62,6 +75,21 @@ SHORTEST_TIMEOUT = 600
 
 class OptionsError(Exception):
     """The options cannot be meant; one sentence that names host, option and what to do."""
+
+
+def options_of_runners(options: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
+    """The options of each runner of a task, None where not given: its own, else the task's. Raises OptionsError."""
+    common = {name: options[name] for name in REGISTRATION_OPTIONS}
+    runners = options["runners"]
+    if runners is None:
+        return [common]
+    if common["name"] is not None or not runners:
+        raise OptionsError(
+            f"{host}: name and runners are both given; name is for one runner, runners for several."
+            if runners
+            else f"{host}: runners is an empty list; list at least one runner."
+        )
+    return [{**common, **{name: value for name, value in own.items() if value is not None}} for own in runners]
 
 
 def desired_runner(options: Mapping[str, Any], host: str) -> DesiredRunner:

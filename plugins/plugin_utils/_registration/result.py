@@ -41,6 +41,20 @@ def result(desired: DesiredRunner, outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def combined(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The values that gitlab_runner_register returns for all runners of a task, from those of each."""
+    runners = [each["runner"] for each in results]
+    if len(results) == 1:
+        return {**results[0], "runners": runners}
+    reply: dict[str, Any] = {
+        "changed": any(each["changed"] for each in results),
+        "actions": [action for each in results for action in each["actions"]],
+        "runners": runners,
+        "diff": [each["diff"] for each in results],
+    }
+    return reply | ({"system_id": results[-1]["system_id"]} if results else {})
+
+
 def diff(desired: DesiredRunner, observed: ObservedState, steps: list[Step]) -> dict[str, Any]:
     """Before and after, foretold from the plan: the same in check mode and in a run."""
     entry, runner = observed.entry, observed.runner

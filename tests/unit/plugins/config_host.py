@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action import runner_config
 
@@ -69,7 +70,9 @@ def configure(host: Host, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> 
     given = {name: argument.get("default") for name, argument in runner_config.ARGUMENT_SPEC.items()} | arguments
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
     action = object.__new__(runner_config.ActionModule)
-    action.__dict__.update(_connection=host._connection, _task=host._task, _execute_module=host._execute_module)
+    action.__dict__.update(
+        _connection=host._connection, _task=host._task, _execute_module=host._execute_module, _loader=DataLoader()
+    )
     monkeypatch.setattr(action, "validate_argument_spec", lambda argument_spec: (None, given), raising=False)
     result: dict[str, Any] = action.run(task_vars={"inventory_hostname": "pi-01"})
     return result

@@ -12,12 +12,16 @@ from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as 
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import gitlab_runner_register, gitlab_runner_wait
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import plan
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import REGISTRATION_OPTIONS
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
+    ARGUMENT_SPEC,
+    REGISTRATION_OPTIONS,
+    RUNNERS_OPTION,
+)
 
 
 @pytest.mark.parametrize(
     ("stub", "specified"),
-    [(gitlab_runner_register, REGISTRATION_OPTIONS), (gitlab_runner_wait, wait_action.ARGUMENT_SPEC)],
+    [(gitlab_runner_register, ARGUMENT_SPEC), (gitlab_runner_wait, wait_action.ARGUMENT_SPEC)],
 )
 def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
     shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
@@ -29,9 +33,18 @@ def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 
 
+def test_options_of_a_runner_agree() -> None:
+    documented = yaml.safe_load(gitlab_runner_register.DOCUMENTATION)["options"]["runners"]["suboptions"]
+    assert set(documented) == set(RUNNERS_OPTION["options"])
+    for name, spec in RUNNERS_OPTION["options"].items():
+        for aspect in ("type", "default", "choices", "required", "elements"):
+            assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
+
+
 @pytest.mark.parametrize("secret", ["api_token", "registration_token", "token"])
 def test_secrets_are_marked(secret: str) -> None:
     assert REGISTRATION_OPTIONS[secret]["no_log"] is True
+    assert RUNNERS_OPTION["options"][secret]["no_log"] is True
 
 
 @pytest.mark.parametrize("step", plan.Step.__subclasses__())

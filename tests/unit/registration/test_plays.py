@@ -107,6 +107,40 @@ def test_bad_input_is_one_sentence(
 
 
 @on_one_core
+def test_several_runners_share_one_reading_of_their_file(play: Play, world: World) -> None:
+    """Two creations: one reading, and for each an intent and an entry. Then nothing is to be done."""
+    runners = [{"name": "docker"}, {"name": "shell", "tag_list": ["gpio"]}]
+    assert recap(play.register(name=None, runners=runners)) == (1, 0)
+    tags = {number: runner.tag_list for number, runner in world.gitlab.runners.items()}
+    assert tags == {1: ["arm64", "rpi"], 2: ["gpio"]}
+    assert play.module_executions == 5
+
+    world.gitlab.journal.clear()
+    again = play.register(name=None, runners=runners)
+    assert recap(again) == (0, 0)
+    assert actions(again) == []
+    assert play.module_executions == 1
+    assert sorted(world.requests()) == ["GET /runners/1", "GET /runners/2", *["POST /runners/verify"] * 2]
+
+    gone = play.register(name=None, state="absent", runners=runners)
+    assert actions(gone) == ["deleted", "entry_removed", "deleted", "entry_removed"]
+    assert world.gitlab.runners == {}
+
+
+def test_a_runner_that_fails_does_not_stop_the_others(play: Play, world: World) -> None:
+    done = play.register(name=None, runners=[{"name": "docker", "project_id": 4711}, {"name": "shell"}])
+    assert "4711" in sentence(done)
+    assert [runner.description for runner in world.gitlab.runners.values()] == ["pi-01 shell"]
+    assert 'name = "shell"' in play.config.read_text()
+
+
+def test_wrong_options_of_one_runner_are_seen_before_another_is_registered(play: Play, world: World) -> None:
+    assert "shell" in sentence(play.register(name=None, runners=[{"name": "docker"}, {"name": "shell", "url": "x"}]))
+    assert "name and runners are both given" in sentence(play.register(runners=[{"name": "docker"}]))
+    assert "runners is an empty list" in sentence(play.register(name=None, runners=[]))
+    assert world.gitlab.runners == {}
+
+
 def test_a_file_that_does_not_parse_is_left_alone(play: Play, world: World) -> None:
     play.config.parent.mkdir()
     play.config.write_text("concurrent = \n")
