@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT_SPEC as CONFIGURATION
-from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import ATTRIBUTES
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import REGISTRATION_OPTIONS
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -78,23 +76,8 @@ def test_the_number_of_options_stays_small(role: str) -> None:
     assert len(options(role)) <= 14
 
 
-def test_the_role_passes_every_option_of_registration() -> None:
-    task = load("gitlab_runner", "tasks/register.yml")[0]["pifleet.ci.gitlab_runner_register"]
-    assert set(REGISTRATION_OPTIONS) - set(task) == {"state"}, "taken out of gitlab_runner_runners unseen"
-
-
-def test_the_role_passes_what_a_removal_needs_to_registration() -> None:
-    (task,) = [
-        task["pifleet.ci.gitlab_runner_register"]
-        for task in load("gitlab_runner", "tasks/remove.yml")
-        if "pifleet.ci.gitlab_runner_register" in task
-    ]
-    attributes = {"description", "maintenance_note", *ATTRIBUTES}
-    assert set(REGISTRATION_OPTIONS) - set(task) == {"adopt_existing_entry", *attributes}
-
-
 def test_the_role_passes_every_option_of_the_configuration() -> None:
-    task = load("gitlab_runner", "tasks/configure.yml")[1]["pifleet.ci.runner_config"]
+    task = load("gitlab_runner", "tasks/configure.yml")[0]["pifleet.ci.runner_config"]
     assert set(CONFIGURATION) - set(task) == set()
 
 

@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_info
+short_description: Return what the roles of this collection manage on a host
+version_added: 1.0.0
+description:
+  - Returns the state of packages, units, groups, files, the Docker Engine, its containers, images and services, all in
+    one execution, so that a role can decide on the control node what there is to do.
+  - Needs nothing but Python on the host; what is not installed there is returned as missing.
+  - Do not ask for files with secrets, because their content is part of the result.
+options:
+  packages:
+    description: Names of Debian packages.
+    type: list
+    elements: str
+    default: []
+  units:
+    description: Names of systemd units.
+    type: list
+    elements: str
+    default: []
+  groups:
+    description: Names of groups of users.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: Absolute paths of small text files in UTF-8.
+    type: list
+    elements: path
+    default: []
+  containers:
+    description: Names of Docker containers.
+    type: list
+    elements: str
+    default: []
+  images:
+    description: References of Docker images, for instance V(gitlab/gitlab-runner:alpine-v19.3.0).
+    type: list
+    elements: str
+    default: []
+  services:
+    description: Names of services of the swarm. Only an engine that manages the swarm can tell.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+author:
+  - The pifleet.ci authors (@pifleet)
+"""
+
+EXAMPLES = r"""
+- name: Gather the state of the host
+  pifleet.ci.host_info:
+    packages: [docker.io]
+    units: [docker.service]
+    files: [/etc/docker/daemon.json]
+    containers: [gitlab-runner]
+  register: host
+
+- name: Report Pis whose engine does not answer
+  ansible.builtin.debug:
+    msg: "{{ host.engine_error }}"
+  when: host.engine is none
+"""
+
+RETURN = r"""
+architecture:
+  description: Debian's name of the userland's architecture, which may be 32-bit under a 64-bit kernel.
+  returned: success
+  type: str
+  sample: arm64
+packages:
+  description: The version of each package in O(packages) that is installed.
+  returned: success
+  type: dict
+  sample: {"docker.io": 26.1.5+dfsg1-9+b4}
+units:
+  description: The state of each unit in O(units) as systemd calls it.
+  returned: success
+  type: dict
+  sample: {"docker.service": {"enabled": enabled, "active": active}}
+groups:
+  description: The members of each group in O(groups), empty if there is no such group.
+  returned: success
+  type: dict
+  sample: {"docker": [pi]}
+files:
+  description: The content and the octal mode of each file in O(files), V(null) for a file that does not exist.
+  returned: success
+  type: dict
+  sample: {"/etc/docker/daemon.json": {"content": "{}", "mode": "0644"}}
+engine:
+  description: Docker Engine, V(null) if none answers.
+  returned: success
+  type: dict
+  contains:
+    version:
+      description: Version of the engine.
+      type: str
+      sample: 26.1.5
+    swarm:
+      description: C(LocalNodeState), C(NodeID), C(NodeAddr), C(ControlAvailable) and C(Error), as the engine has them.
+      type: dict
+engine_error:
+  description: Why no engine answers, empty if one does.
+  returned: success
+  type: str
+containers:
+  description: Each container in O(containers), V(null) for a container that does not exist.
+  returned: success
+  type: dict
+  contains:
+    image:
+      description: Reference of the image that it was created from.
+      type: str
+    image_id:
+      description: ID of that image.
+      type: str
+    running:
+      description: Whether it runs.
+      type: bool
+    restart_policy:
+      description: Name of its restart policy.
+      type: str
+    stop_signal:
+      description: Signal that stops it, V(null) for the default.
+      type: str
+    stop_timeout:
+      description: Seconds until it is killed after that signal, V(null) for the default.
+      type: int
+    mounts:
+      description: Its mounts, each with C(type), C(source), C(target) and C(read_only).
+      type: list
+      elements: dict
+images:
+  description: The ID of each image in O(images), V(null) for an image that the engine does not have.
+  returned: success
+  type: dict
+services:
+  description: Those of O(services) that exist, as far as the engine can tell.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import grp
+import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
+from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError
+
+SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error")
+
+
+def output_of(*command: str) -> str:
+    """Standard output of the command, empty if there is no such program. Its exit code says only what is missing."""
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True).stdout
+    except FileNotFoundError:
+        return ""
+
+
+def installed_packages(names: list[str]) -> dict[str, str]:
+    form = "${Package} ${db:Status-Status} ${Version}\n"
+    listed = output_of("dpkg-query", "--show", f"--showformat={form}", *names) if names else ""
+    words = [line.split() for line in listed.splitlines()]
+    return {name: rest[1] for name, *rest in words if rest[0] == "installed"}
+
+
+def unit_states(names: list[str]) -> dict[str, dict[str, str]]:
+    """systemctl prints one block of lines for each unit, in the order of the arguments, with an empty line between."""
+    if not names:
+        return {}
+    shown = output_of("systemctl", "show", "--property=UnitFileState,ActiveState", "--", *names)
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
+    blocks += [{}] * (len(names) - len(blocks))
+    return {
+        name: {"enabled": block.get("UnitFileState", ""), "active": block.get("ActiveState", "")}
+        for name, block in zip(names, blocks)
+    }
+
+
+def members(group: str) -> list[str]:
+    try:
+        return grp.getgrnam(group).gr_mem
+    except KeyError:
+        return []
+
+
+def text_file(path: str) -> dict[str, str] | None:
+    seen = atomic_file.read(path)
+    if seen.content is None:
+        return None
+    return {"content": seen.content.decode("utf-8", "replace"), "mode": f"{seen.mode:04o}"}
+
+
+def engine_state(engine: Engine, params: dict[str, Any]) -> dict[str, Any]:
+    """Raises EngineError."""
+    info = engine.get("/info")
+    swarm = {field: info["Swarm"].get(field) for field in SWARM_FIELDS}
+    return {
+        "engine": {"version": info["ServerVersion"], "swarm": swarm},
+        "engine_error": "",
+        "containers": {name: container(engine.get("/containers/{}/json", name)) for name in params["containers"]},
+        "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in params["images"]},
+        "services": services(engine, params["services"]) if swarm["ControlAvailable"] else [],
+    }
+
+
+def container(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is returned of a container. Its environment, which may hold secrets, is not."""
+    if found is None:
+        return None
+    config, host = found["Config"], found["HostConfig"]
+    return {
+        "image": config["Image"],
+        "image_id": found["Image"],
+        "running": found["State"]["Running"],
+        "restart_policy": host["RestartPolicy"]["Name"],
+        "stop_signal": config.get("StopSignal"),
+        "stop_timeout": config.get("StopTimeout"),
+        "mounts": [
+            {
+                "type": mount["Type"],
+                "source": mount.get("Source"),
+                "target": mount["Target"],
+                "read_only": mount.get("ReadOnly", False),
+            }
+            for mount in host.get("Mounts") or []
+        ],
+    }
+
+
+def services(engine: Engine, names: list[str]) -> list[str]:
+    """The engine's filter takes prefixes of names, and several of them as alternatives."""
+    found = engine.get("/services", filters={"name": names}) if names else []
+    existing = {service["Spec"]["Name"] for service in found}
+    return [name for name in names if name in existing]
+
+
+def without_engine(params: dict[str, Any], error: EngineError) -> dict[str, Any]:
+    return {
+        "engine": None,
+        "engine_error": str(error),
+        "containers": dict.fromkeys(params["containers"]),
+        "images": dict.fromkeys(params["images"]),
+        "services": [],
+    }
+
+
+def main() -> None:
+    names = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "packages": names,
+            "units": names,
+            "groups": names,
+            "files": {"type": "list", "elements": "path", "default": []},
+            "containers": names,
+            "images": names,
+            "services": names,
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        engine = engine_state(Engine(), params)
+    except EngineError as error:
+        engine = without_engine(params, error)
+    try:
+        files = {path: text_file(path) for path in params["files"]}
+    except atomic_file.FileError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        architecture=output_of("dpkg", "--print-architecture").strip(),
+        packages=installed_packages(params["packages"]),
+        units=unit_states(params["units"]),
+        groups={name: members(name) for name in params["groups"]},
+        files=files,
+        **engine,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""host_info, against an engine that listens on a socket of its own and answers as Docker's API does."""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.pifleet.ci.plugins.module_utils import _docker_api
+from ansible_collections.pifleet.ci.plugins.modules import host_info
+
+IMAGE = "registry.example.com:5000/ci/gitlab-runner:v19"
+CONTAINER = {
+    "Image": "sha256:aaa",
+    "State": {"Running": True},
+    "Config": {"Image": IMAGE, "StopSignal": "SIGQUIT", "StopTimeout": 7200, "Env": ["CI_SERVER_TOKEN=glrt-secret"]},
+    "HostConfig": {
+        "RestartPolicy": {"Name": "always"},
+        "Mounts": [{"Type": "bind", "Source": "/etc/gitlab-runner", "Target": "/etc/gitlab-runner"}],
+    },
+}
+SHOWN = {
+    "image": IMAGE,
+    "image_id": "sha256:aaa",
+    "running": True,
+    "restart_policy": "always",
+    "stop_signal": "SIGQUIT",
+    "stop_timeout": 7200,
+    "mounts": [
+        {"type": "bind", "source": "/etc/gitlab-runner", "target": "/etc/gitlab-runner", "read_only": False},
+    ],
+}
+MANAGER = {"LocalNodeState": "active", "NodeID": "n1", "NodeAddr": "10.0.0.1", "ControlAvailable": True, "Error": ""}
+Execute = Callable[..., dict[str, Any]]
+
+
+class Engine(socketserver.ThreadingUnixStreamServer):
+    """Answers GET with what `objects` has by path, else with 404, as the API does."""
+
+    def __init__(self, path: str) -> None:
+        self.objects: dict[str, Any] = {"/info": {"ServerVersion": "26.1.5", "Swarm": {**MANAGER, "Cluster": {}}}}
+        self.queries: list[dict[str, list[str]]] = []
+        super().__init__(path, Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Engine
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.server.queries.append(parse_qs(parts.query))
+        found = self.server.objects.get(parts.path)
+        status, body = found if isinstance(found, tuple) else (404 if found is None else 200, json.dumps(found))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    socket = str(tmp_path / "docker.sock")
+    monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (socket,))
+    with Engine(socket) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def execute(capsys: pytest.CaptureFixture[str]) -> Execute:
+    """Run the module as Ansible does; the reply of one that fails has `failed`."""
+
+    def run(**arguments: Any) -> dict[str, Any]:
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            host_info.main()
+        reply: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return reply
+
+    return run
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that is the whole PATH."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+def program(directory: Path, name: str, output: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}\nEND\nexit 1\n".replace("cat <<", "/bin/cat <<"))
+    path.chmod(0o755)
+
+
+def test_a_container_is_shown_without_its_environment(engine: Engine, execute: Execute) -> None:
+    engine.objects["/containers/gitlab-runner/json"] = CONTAINER
+    engine.objects[f"/images/{IMAGE}/json"] = {"Id": "sha256:bbb"}
+    done = execute(containers=["gitlab-runner", "other"], images=[IMAGE, "gone:1"])
+    assert done["containers"] == {"gitlab-runner": SHOWN, "other": None}
+    assert done["images"] == {IMAGE: "sha256:bbb", "gone:1": None}
+    assert "glrt-secret" not in json.dumps(done["containers"])
+    assert done["engine"] == {"version": "26.1.5", "swarm": MANAGER}
+    assert done["changed"] is False
+
+
+def test_services_are_listed_by_their_whole_names(engine: Engine, execute: Execute) -> None:
+    engine.objects["/services"] = [{"Spec": {"Name": "gitlab-runner"}}, {"Spec": {"Name": "gitlab-runner-canary"}}]
+    done = execute(services=["gitlab-runner", "gitlab"])
+    assert done["services"] == ["gitlab-runner"]
+    assert json.loads(engine.queries[-1]["filters"][0]) == {"name": ["gitlab-runner", "gitlab"]}
+
+
+def test_a_worker_is_not_asked_for_services(engine: Engine, execute: Execute) -> None:
+    engine.objects["/info"]["Swarm"]["ControlAvailable"] = False
+    engine.objects["/services"] = (503, '{"message":"This node is not a swarm manager."}')
+    assert execute(services=["gitlab-runner"])["services"] == []
+
+
+def test_an_engine_outside_of_swarms(engine: Engine, execute: Execute) -> None:
+    engine.objects["/info"]["Swarm"] = {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False}
+    assert execute()["engine"]["swarm"]["LocalNodeState"] == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"), [((500, "oh no"), "with 500: oh no."), ((200, "<html>"), "with something else than JSON.")]
+)
+def test_an_engine_that_fails_is_no_engine(engine: Engine, execute: Execute, answer: Any, reason: str) -> None:
+    engine.objects["/info"] = answer
+    done = execute(containers=["gitlab-runner"], images=["a:1"])
+    assert done["engine"] is None
+    assert reason in done["engine_error"]
+    assert (done["containers"], done["images"]) == ({"gitlab-runner": None}, {"a:1": None})
+
+
+def test_a_host_without_engine(execute: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (str(tmp_path / "none.sock"),))
+    done = execute(services=["gitlab-runner"])
+    assert done["engine"] is None
+    assert f"does not answer at {tmp_path}/none.sock" in done["engine_error"]
+    assert done["services"] == []
+
+
+def test_files(execute: Execute, tmp_path: Path) -> None:
+    (tmp_path / "daemon.json").write_text("{}\n")
+    (tmp_path / "daemon.json").chmod(0o640)
+    done = execute(files=[str(tmp_path / "daemon.json"), str(tmp_path / "missing")])
+    assert done["files"] == {
+        f"{tmp_path}/daemon.json": {"content": "{}\n", "mode": "0640"},
+        f"{tmp_path}/missing": None,
+    }
+
+
+def test_what_is_no_file_is_an_error(execute: Execute, tmp_path: Path) -> None:
+    assert f"{tmp_path} could not be read: is a directory." in execute(files=[str(tmp_path)])["msg"]
+
+
+def test_installed_packages_only(execute: Execute, programs: Path) -> None:
+    program(programs, "dpkg", "armhf")
+    program(programs, "dpkg-query", "docker.io installed 20.10.24\nrunc config-files 1.1.5")
+    done = execute(packages=["docker.io", "runc", "docker-ce"])
+    assert done["packages"] == {"docker.io": "20.10.24"}
+    assert done["architecture"] == "armhf"
+
+
+def test_units_are_matched_by_their_order(execute: Execute, programs: Path) -> None:
+    program(programs, "systemctl", "UnitFileState=enabled\nActiveState=active\n\nUnitFileState=\nActiveState=inactive")
+    done = execute(units=["docker.service", "none.service"])
+    assert done["units"] == {
+        "docker.service": {"enabled": "enabled", "active": "active"},
+        "none.service": {"enabled": "", "active": "inactive"},
+    }
+
+
+def test_a_host_without_dpkg_and_systemd(execute: Execute, programs: Path) -> None:
+    done = execute(packages=["docker.io"], units=["docker.service"], groups=["no such group"])
+    assert not list(programs.iterdir())
+    assert (done["architecture"], done["packages"], done["groups"]) == ("", {}, {"no such group": []})
+    assert done["units"] == {"docker.service": {"enabled": "", "active": ""}}
+
+
+@pytest.mark.skipif(not os.path.exists("/run/systemd/system"), reason="systemd does not run here")
+def test_the_real_systemctl(execute: Execute) -> None:
+    done = execute(units=["systemd-journald.service", "none.service"])
+    assert done["units"]["systemd-journald.service"]["active"] == "active"
+    assert done["units"]["none.service"] == {"enabled": "", "active": "inactive"}
