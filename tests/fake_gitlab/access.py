@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fake_gitlab import refusals
+from fake_gitlab import errors
 from fake_gitlab.accounts import AccessToken, User
-from fake_gitlab.exchange import API, Call
+from fake_gitlab.endpoint import API, Call
 from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
@@ -25,7 +25,7 @@ class Caller:
     def role_in(self, namespace: Group | Project) -> int:
         """The highest role held there or above; 0 for none."""
         group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
-        holders: list[Group | Project] = [namespace, *self.gitlab.ancestors(group_id)]
+        holders: list[Group | Project] = [namespace, *self.gitlab.self_and_ancestors(group_id)]
         return max(holder.members.get(self.user.id, 0) for holder in holders)
 
     def may_create(self, runner_type: str, owner: Group | Project | None) -> bool:
@@ -36,7 +36,7 @@ class Caller:
         needed = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
         group_id = owner.group_id if isinstance(owner, Project) else owner.id
         allowed = owner.allow_runner_registration and all(
-            group.allow_runner_registration for group in self.gitlab.ancestors(group_id)
+            group.allow_runner_registration for group in self.gitlab.self_and_ancestors(group_id)
         )
         return allowed and self.role_in(owner) >= needed
 
@@ -52,7 +52,7 @@ class Caller:
         needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
         return any(self.role_in(owner) >= needed for owner in self._owners(runner))
 
-    def may_read_note(self, runner: Runner) -> bool:
+    def may_read_maintenance_note(self, runner: Runner) -> bool:
         """For a reader of the runner."""
         return self.may_update(runner) or not self.gitlab.has("maintenance_note_for_updaters_only")
 
@@ -81,18 +81,18 @@ class Caller:
 
 def authenticate(gitlab: FakeGitLab, call: Call) -> Caller:
     """The user behind the token of a user API request. Raises the 401s, and the 403 for a token of too little scope."""
-    token = gitlab.access_tokens.get(_credential(call))
+    token = gitlab.access_tokens.get(_access_token(call))
     if token is None:
-        raise refusals.unauthorized()
+        raise errors.unauthorized()
     user = gitlab.users[token.user_id]
     call.user = user.username
     if token.revoked:
-        raise refusals.invalid_token("Token was revoked. You have to re-authorize from the user.")
+        raise errors.invalid_token("Token was revoked. You have to re-authorize from the user.")
     if token.expired(gitlab.clock.now()):
-        raise refusals.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
+        raise errors.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
     accepted = _accepted_scopes(gitlab, call)
     if not token.scopes.intersection(accepted):
-        raise refusals.insufficient_scope(accepted)
+        raise errors.insufficient_scope(accepted)
     return Caller(gitlab, user, user.admin and _admin_mode(gitlab, token))
 
 
@@ -101,12 +101,12 @@ def authenticate_graphql(gitlab: FakeGitLab, call: Call) -> Caller | None:
 
     Admin mode asks no scope of tokens here: `GraphqlController` bypasses it (`sessionless_bypass_admin_mode!`).
     """
-    value = _credential(call)
+    value = _access_token(call)
     if not value:
         return None
     token = gitlab.access_tokens.get(value)
-    if token is None or not token.works(gitlab.clock.now()) or not token.scopes & {"api", "read_api"}:
-        raise refusals.graphql(401, "Invalid token")
+    if token is None or not token.active(gitlab.clock.now()) or not token.scopes & {"api", "read_api"}:
+        raise errors.graphql(401, "Invalid token")
     user = gitlab.users[token.user_id]
     call.user = user.username
     return Caller(gitlab, user, user.admin)
@@ -116,7 +116,7 @@ def _admin_mode(gitlab: FakeGitLab, token: AccessToken) -> bool:
     return not gitlab.settings.admin_mode or "admin_mode" in token.scopes
 
 
-def _credential(call: Call) -> str:
+def _access_token(call: Call) -> str:
     scheme, _, bearer = call.headers.get("authorization", "").partition(" ")
     return (
         call.headers.get("private-token")

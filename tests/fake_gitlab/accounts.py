@@ -27,7 +27,7 @@ class AccessToken:
     expires_at: datetime | None = None
     revoked: bool = False
 
-    def works(self, now: datetime) -> bool:
+    def active(self, now: datetime) -> bool:
         return not self.revoked and not self.expired(now)
 
     def expired(self, now: datetime) -> bool:

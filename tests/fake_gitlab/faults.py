@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from fake_gitlab.exchange import Call, Reply
+from fake_gitlab.endpoint import Call, Reply
 
 
 def _page(title: str, text: str) -> str:
@@ -66,7 +66,7 @@ class Fault:
         if isinstance(self.reply, str):
             self.reply = REPLIES[self.reply]
 
-    def strikes(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Count a request; True when the fault applies to it."""
         if not (fnmatchcase(method, self.method) and fnmatchcase(path, self.path)):
             return False
@@ -90,9 +90,9 @@ class Faults:
     def clear(self) -> None:
         self._faults.clear()
 
-    def strike(self, call: Call, path: str) -> Fault | None:
+    def match(self, call: Call, path: str) -> Fault | None:
         """The fault for this request; `path` is the one below `/api/v4`."""
         if not self._faults:
             return None
-        struck = [fault for fault in self._faults if fault.strikes(call.method, path)]
-        return struck[0] if struck else None
+        matching = [fault for fault in self._faults if fault.matches(call.method, path)]
+        return matching[0] if matching else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from fake_gitlab.exchange import API, short
+from fake_gitlab.endpoint import API, api_path
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Journal:
 
     def matching(self, method: str, path: str) -> list[Entry]:
         """Requests of that method whose path below `/api/v4` (or `/graphql`) is the given one."""
-        return [entry for entry in self._entries if (entry.method, short(entry.path)) == (method, path)]
+        return [entry for entry in self._entries if (entry.method, api_path(entry.path)) == (method, path)]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries))

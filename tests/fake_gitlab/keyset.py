@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Key = tuple[Any, ...]
 
-MOST_PER_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Page(Generic[Item]):
     end_cursor: str | None
 
 
-def page(
+def paginate(
     items: Sequence[Item], key: Callable[[Item], Key], first: int | None, after: str | None, *, descending: bool = False
 ) -> Page[Item]:
     """The `first` items (100 if None, and at most) that follow the cursor `after` in the order of their unique keys.
@@ -34,7 +34,7 @@ def page(
     if after:
         start = _decode(after)
         ordered = [item for item in ordered if (key(item) < start if descending else key(item) > start)]
-    size = MOST_PER_PAGE if first is None else max(min(first, MOST_PER_PAGE), 0)
+    size = MAX_PAGE_SIZE if first is None else max(min(first, MAX_PAGE_SIZE), 0)
     nodes = ordered[:size]
     return Page(nodes, len(ordered) > size, _encode(key(nodes[-1])) if nodes else None)
 

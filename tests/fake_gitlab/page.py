@@ -16,11 +16,11 @@ from fake_gitlab.status import manager_status, page_status
 REFRESH = 3
 """Seconds."""
 _JOBS_SHOWN = 20
-_TAIL = 12
+_TAIL_LINES = 12
 # Colours, cursor movements and section marks of a log; also whatever a lone carriage return was meant to overwrite.
-_MARKS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
+_CONTROL_SEQUENCES = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
 # What the runner program puts before every line: time, stream, and a plus where the line before goes on.
-_STAMP = re.compile(r"(?P<newline>^|\n)\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f]{2}[OE](?P<continued>[+ ])")
+_TIMESTAMP = re.compile(r"(?P<newline>^|\n)\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f]{2}[OE](?P<continued>[+ ])")
 _OVERWRITTEN = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
 
 _STYLE = Path(__file__).with_name("page.css").read_text()
@@ -48,15 +48,15 @@ def job(gitlab: FakeGitLab, shown: Job) -> str:
         '<p class="about"><a href="/">Fake GitLab</a></p>',
         f'<h1>{escape(shown.name)} <span class="soft">#{shown.id}</span></h1>',
         f'<p class="about">{_job_line(gitlab, shown, gitlab.clock.now())}</p>',
-        f"<pre>{escape(readable(shown.log)) or 'No log yet.'}</pre>",
+        f"<pre>{escape(as_plain_text(shown.log)) or 'No log yet.'}</pre>",
     ]
     return _document(f"{shown.name} #{shown.id}", "\n".join(body), refresh=shown.finished_at is None)
 
 
-def readable(log: str) -> str:
+def as_plain_text(log: str) -> str:
     """A log as a terminal would have shown it, without colours."""
-    plain = _STAMP.sub(lambda stamp: "" if stamp["continued"] == "+" else stamp["newline"], log)
-    return _OVERWRITTEN.sub("", _MARKS.sub("", plain)).strip("\n")
+    plain = _TIMESTAMP.sub(lambda stamp: "" if stamp["continued"] == "+" else stamp["newline"], log)
+    return _OVERWRITTEN.sub("", _CONTROL_SEQUENCES.sub("", plain)).strip("\n")
 
 
 def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> str:
@@ -112,7 +112,7 @@ def _job_line(gitlab: FakeGitLab, shown: Job, now: datetime) -> str:
 
 
 def _tail(shown: Job) -> str:
-    lines = readable(shown.log).splitlines()[-_TAIL:]
+    lines = as_plain_text(shown.log).splitlines()[-_TAIL_LINES:]
     return f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
 
 

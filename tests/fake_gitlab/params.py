@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fake_gitlab import refusals
+from fake_gitlab import errors
 
 _TRUE = {True, "1", "true", "TRUE", "True", "t", "T", "on", "ON", "yes", "y"}
 _FALSE = {False, "0", "false", "FALSE", "False", "f", "F", "off", "OFF", "no", "n"}
@@ -64,42 +64,42 @@ class Param:
     values: tuple[str, ...] = ()
 
 
-def read(
-    given: Mapping[str, Any],
+def read_params(
+    params: Mapping[str, Any],
     declared: Sequence[Param],
     *,
     exclusive: Sequence[tuple[str, ...]] = (),
     at_least_one: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The declared parameters that were given, coerced; anything undeclared is dropped. Raises a 400 refusal."""
-    problems: list[str] = []
+    messages: list[str] = []
     result: dict[str, Any] = {}
     for param in declared:
-        if param.name not in given:
+        if param.name not in params:
             if param.required:
-                problems.append(f"{param.name} is missing")
+                messages.append(f"{param.name} is missing")
                 if param.values:
-                    problems.append(f"{param.name} does not have a valid value")
+                    messages.append(f"{param.name} does not have a valid value")
             continue
         try:
-            value = param.coerce(given[param.name])
+            value = param.coerce(params[param.name])
         except ValueError:
-            problems.append(f"{param.name} is invalid")
+            messages.append(f"{param.name} is invalid")
             continue
         if param.values and value not in (None, *param.values):
-            problems.append(f"{param.name} does not have a valid value")
+            messages.append(f"{param.name} does not have a valid value")
         result[param.name] = value
     for names in exclusive:
-        if sum(name in given for name in names) > 1:
-            problems.append(f"{', '.join(names)} are mutually exclusive")
-    if at_least_one and not any(name in given for name in at_least_one):
-        problems.append(f"{', '.join(at_least_one)} are missing, at least one parameter must be provided")
-    if problems:
-        raise refusals.bad_schema(problems)
+        if sum(name in params for name in names) > 1:
+            messages.append(f"{', '.join(names)} are mutually exclusive")
+    if at_least_one and not any(name in params for name in at_least_one):
+        messages.append(f"{', '.join(at_least_one)} are missing, at least one parameter must be provided")
+    if messages:
+        raise errors.validation_error(messages)
     return result
 
 
-def present(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_blank(values: Mapping[str, Any]) -> dict[str, Any]:
     """What creating keeps: an empty text or list counts as not sent, an explicit `false` counts as sent."""
     return {name: value for name, value in values.items() if value not in (None, "", []) and not _blank(value)}
 

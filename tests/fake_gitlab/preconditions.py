@@ -6,15 +6,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from fake_gitlab import refusals
-from fake_gitlab.exchange import Call
+from fake_gitlab import errors
+from fake_gitlab.endpoint import Call
 
 
-def require_unmodified(call: Call, updated_at: datetime) -> None:
+def check_unmodified_since(call: Call, updated_at: datetime) -> None:
     """Raise the 412 when the thing was changed after the given time. A header that is no time at all asks nothing."""
     since = _time(call.headers.get("if-unmodified-since", ""))
     if since is not None and updated_at > since:
-        raise refusals.precondition_failed()
+        raise errors.precondition_failed()
 
 
 def _time(text: str) -> datetime | None:

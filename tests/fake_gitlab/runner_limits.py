@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.state import FakeGitLab
-from fake_gitlab.status import stale
+from fake_gitlab.status import is_stale
 
 
-def limit_problems(gitlab: FakeGitLab, owner: Group | Project | None) -> dict[str, list[str]]:
+def limit_errors(gitlab: FakeGitLab, owner: Group | Project | None) -> dict[str, list[str]]:
     """A complaint when the owner has its fill; runners that were not heard from for a week do not count.
 
     It blames the association, not the runner: `runner_projects.base` or `runner_namespaces.base`.
@@ -18,7 +18,7 @@ def limit_problems(gitlab: FakeGitLab, owner: Group | Project | None) -> dict[st
     now, limit = gitlab.clock.now(), gitlab.settings.runner_limit
     count = sum(
         owner.id in ([runner.group_id] if isinstance(owner, Group) else runner.project_ids)
-        and not stale(runner.created_at, runner.contacted_at, now)
+        and not is_stale(runner.created_at, runner.contacted_at, now)
         for runner in gitlab.runners.values()
     )
     if count < limit:

@@ -10,7 +10,7 @@ from typing import Any
 
 RUNNER_TYPES = ("instance_type", "group_type", "project_type")
 ACCESS_LEVELS = ("not_protected", "ref_protected")
-EDITABLE = (
+EDITABLE_ATTRIBUTES = (
     "description",
     "paused",
     "tag_list",
@@ -25,7 +25,7 @@ LEGACY_SYSTEM_ID = "<legacy>"
 
 # GitLab keeps times of contact in a cache and writes them to the database at a random age of 40 to 55 minutes.
 # Replies show the cached time; status filters and the choice of the latest manager look into the database.
-PERSIST_AFTER = timedelta(minutes=45)
+PERSIST_INTERVAL = timedelta(minutes=45)
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Manager:
     system_id: str
     created_at: datetime
     contacted_at: datetime | None = None
-    stored_contact: datetime | None = None
+    contacted_at_in_database: datetime | None = None
     ip_address: str | None = None
     version: str | None = None
     revision: str | None = None
@@ -52,10 +52,10 @@ class Manager:
         for name in VERSION_FIELDS:
             if info.get(name):
                 setattr(self, name, str(info[name]))
-        persist = self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER
+        persist = self.contacted_at_in_database is None or now - self.contacted_at_in_database >= PERSIST_INTERVAL
         if contact:
             self.contacted_at = now
-            self.stored_contact = now if persist else self.stored_contact
+            self.contacted_at_in_database = now if persist else self.contacted_at_in_database
         if persist:
             features = info.get("features")
             if isinstance(features, dict):
@@ -87,18 +87,20 @@ class Runner:
     """GitLab's `creation_state`: false until the first request for a job; till then the page says never contacted."""
     token_expires_at: datetime | None = None
     contacted_at: datetime | None = None
-    stored_contact: datetime | None = None
+    contacted_at_in_database: datetime | None = None
     managers: dict[str, Manager] = field(default_factory=dict)
 
     def heartbeat(self, now: datetime) -> None:
         self.contacted_at = now
-        if self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER:
-            self.stored_contact = now
+        if self.contacted_at_in_database is None or now - self.contacted_at_in_database >= PERSIST_INTERVAL:
+            self.contacted_at_in_database = now
 
     @property
     def latest_manager(self) -> Manager | None:
         return max(
-            self.managers.values(), key=lambda manager: manager.stored_contact or manager.created_at, default=None
+            self.managers.values(),
+            key=lambda manager: manager.contacted_at_in_database or manager.created_at,
+            default=None,
         )
 
     def token_expired(self, now: datetime) -> bool:
@@ -111,31 +113,31 @@ def assign(runner: Runner, values: Mapping[str, Any]) -> None:
         setattr(runner, name, sorted(set(value)) if name == "tag_list" else value)
 
 
-def problems(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
+def validation_errors(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
     """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`.
 
     Tags are counted only when they change: a runner that has too many of old keeps them.
     """
-    found: dict[str, list[str]] = {}
+    model_errors: dict[str, list[str]] = {}
     for name in ("description", "maintenance_note"):
         if len(values.get(name) or "") > 1024:
-            found[name] = ["is too long (maximum is 1024 characters)"]
+            model_errors[name] = ["is too long (maximum is 1024 characters)"]
     timeout = values.get("maximum_timeout")
     if timeout is not None and timeout < 600:
-        found["maximum_timeout"] = ["needs to be at least 10 minutes"]
+        model_errors["maximum_timeout"] = ["needs to be at least 10 minutes"]
     tags = values.get("tag_list") or []
     if tags_changed and len(set(tags)) > 50:
-        found["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
+        model_errors["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
     if not tags and values.get("run_untagged") is False:
-        found["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
-    return found
+        model_errors["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
+    return model_errors
 
 
-def sentence(found: Mapping[str, list[str]]) -> str:
+def full_messages(model_errors: Mapping[str, list[str]]) -> str:
     """The same problems as one text, as the services join them."""
     texts = [
         f"{name.replace('_', ' ').replace('.', ' ').capitalize()} {text}"
-        for name, several in found.items()
+        for name, several in model_errors.items()
         for text in several
     ]
     if len(texts) < 3:

@@ -27,10 +27,10 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
+def load(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
     """Add what the seed describes (`EXAMPLE` shows its form). Raises KeyError, TypeError or ValueError for nonsense."""
-    change_settings(gitlab.settings, seed.get("settings", {}))
-    users = {entry["username"]: _plant_user(gitlab, entry) for entry in seed.get("users", [])}
+    update_settings(gitlab.settings, seed.get("settings", {}))
+    users = {entry["username"]: _add_user(gitlab, entry) for entry in seed.get("users", [])}
     groups: dict[str, Group] = {}
     for entry in seed.get("groups", []):
         parent = groups[entry["parent"]] if entry.get("parent") else None
@@ -55,7 +55,7 @@ def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
         _set(project, entry, "registration_token", "allow_runner_registration", "public")
 
 
-def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:
+def update_settings(settings: Settings, values: Mapping[str, Any]) -> None:
     """Set settings by name. Raises ValueError for one that does not exist, and for a version that is not modelled."""
     unknown = sorted(name for name in values if not hasattr(settings, name))
     if unknown:
@@ -66,7 +66,7 @@ def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:
         setattr(settings, name, value)
 
 
-def _plant_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
+def _add_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
     user = gitlab.add_user(entry["username"], admin=entry.get("admin", False), auditor=entry.get("auditor", False))
     for token in entry.get("tokens", []):
         gitlab.add_token(user, token["scopes"], value=token["value"], lifetime=token.get("lifetime"))

@@ -31,7 +31,7 @@ class Server:
 def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """Serve `gitlab` on a free port from a thread of its own, for as long as the block lasts."""
     listener = socket.create_server((host, 0))
-    server = uvicorn.Server(configuration(gitlab, tls))
+    server = uvicorn.Server(uvicorn_config(gitlab, tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-gitlab", daemon=True)
     thread.start()
     while not server.started:
@@ -47,7 +47,7 @@ def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.
         listener.close()
 
 
-def configuration(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
+def uvicorn_config(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
         application(gitlab),
         http=CuttableProtocol,

@@ -16,7 +16,7 @@ from fake_gitlab.faults import Faults
 from fake_gitlab.jobs import RUNNING, Job
 from fake_gitlab.journal import Entry, Journal
 from fake_gitlab.namespaces import Group, Project, Role
-from fake_gitlab.runners import EDITABLE, RUNNER_TYPES, Manager, Runner, assign
+from fake_gitlab.runners import EDITABLE_ATTRIBUTES, RUNNER_TYPES, Manager, Runner, assign
 from fake_gitlab.settings import Settings
 
 Hook = Callable[[Entry], None]
@@ -36,14 +36,14 @@ class FakeGitLab:
         self.faults = Faults()
         self.before_request: Hook | None = None
         self.after_commit: Hook | None = None
-        self.generation = 0
+        self.resets = 0
         """Counts resets, so that a request which was held back meanwhile does not reach the instance after it."""
         self.reset()
 
     def reset(self) -> None:
         """An empty, fault-free instance again, with the machine's time and without hooks."""
         with self.lock:
-            self.generation += 1
+            self.resets += 1
             self.before_request = self.after_commit = None
             self.clock.reset()
             self.faults.clear()
@@ -55,7 +55,7 @@ class FakeGitLab:
             self.projects: dict[int, Project] = {}
             self.runners: dict[int, Runner] = {}
             self.jobs: dict[int, Job] = {}
-            self._queue_moves = 0
+            self._queue_ticks = 0
             self._ids = {kind: itertools.count(1) for kind in ("user", "group", "project", "runner", "manager", "job")}
 
     def has(self, difference: str) -> bool:
@@ -118,7 +118,7 @@ class FakeGitLab:
         del self.projects[project_id]
         for runner in [runner for runner in self.runners.values() if project_id in runner.project_ids]:
             runner.project_ids.remove(project_id)
-            self._drop_orphan(runner)
+            self._delete_if_orphaned(runner)
 
     def delete_group(self, group_id: int) -> None:
         """With the groups and projects below it."""
@@ -128,13 +128,13 @@ class FakeGitLab:
             self.delete_project(child)
         del self.groups[group_id]
         for runner in [runner for runner in self.runners.values() if runner.group_id == group_id]:
-            self._drop_orphan(runner)
+            self._delete_if_orphaned(runner)
 
-    def _drop_orphan(self, runner: Runner) -> None:
+    def _delete_if_orphaned(self, runner: Runner) -> None:
         if self.is_orphaned(runner) and self.has("runner_goes_with_its_last_project"):
             self.delete_runner(runner.id)
 
-    def ancestors(self, group_id: int | None) -> Iterator[Group]:
+    def self_and_ancestors(self, group_id: int | None) -> Iterator[Group]:
         """The group and those above it."""
         while group_id is not None and (group := self.groups.get(group_id)):
             yield group
@@ -190,7 +190,7 @@ class FakeGitLab:
         runner = self.runners[runner_id]
         assign(runner, attributes)
         runner.updated_at = self.clock.now()
-        self.move_queue()
+        self.tick_runner_queue()
         return runner
 
     def reset_runner_token(self, runner_id: int) -> str:
@@ -206,7 +206,7 @@ class FakeGitLab:
     def duplicate_runner(self, runner_id: int) -> Runner:
         """A second runner with the same attributes, as a person makes who fills in the form twice."""
         first = self.runners[runner_id]
-        attributes = {name: getattr(first, name) for name in EDITABLE}
+        attributes = {name: getattr(first, name) for name in EDITABLE_ATTRIBUTES}
         return self.create_runner(first.runner_type, owner=self.owner(first), created_by=first.created_by, **attributes)
 
     def owner(self, runner: Runner) -> Group | Project | None:
@@ -215,10 +215,10 @@ class FakeGitLab:
             return self.groups.get(runner.group_id or 0)
         return next((self.projects[id_] for id_ in runner.project_ids if id_ in self.projects), None)
 
-    def runners_usable_in(self, namespace: Group | Project) -> list[Runner]:
+    def available_runners(self, namespace: Group | Project) -> list[Runner]:
         """Its own, those of the groups above it, and the instance's; not those below a group."""
         group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
-        groups = {group.id for group in self.ancestors(group_id)}
+        groups = {group.id for group in self.self_and_ancestors(group_id)}
         return [
             runner
             for runner in self.runners.values()
@@ -227,11 +227,11 @@ class FakeGitLab:
             or (isinstance(namespace, Project) and namespace.id in runner.project_ids)
         ]
 
-    def runners_below(self, group: Group) -> list[Runner]:
+    def descendant_runners(self, group: Group) -> list[Runner]:
         """The group's own, and those of the groups and projects below it."""
 
         def below(group_id: int | None) -> bool:
-            return group.id in (ancestor.id for ancestor in self.ancestors(group_id))
+            return group.id in (ancestor.id for ancestor in self.self_and_ancestors(group_id))
 
         projects = {project.id for project in self.projects.values() if below(project.group_id)}
         return [
@@ -281,7 +281,7 @@ class FakeGitLab:
         owner = self.owner(runner)
         if owner is None:
             return iter(())
-        return self.ancestors(owner.group_id if isinstance(owner, Project) else owner.id)
+        return self.self_and_ancestors(owner.group_id if isinstance(owner, Project) else owner.id)
 
     # Jobs
 
@@ -289,7 +289,7 @@ class FakeGitLab:
         """Put a job into the queue; `details` are further fields of `Job`, as `image` and `tag_list`."""
         job = Job(self._next_id("job"), tokens.job_token(), project.id, self.clock.now(), name, list(script), **details)
         self.jobs[job.id] = job
-        self.move_queue()
+        self.tick_runner_queue()
         return job
 
     def cancel_job(self, job_id: int) -> Job:
@@ -303,13 +303,13 @@ class FakeGitLab:
             job.finish("canceled", self.clock.now())
         return job
 
-    def move_queue(self) -> None:
+    def tick_runner_queue(self) -> None:
         """Have every runner look into the queue again."""
-        self._queue_moves += 1
+        self._queue_ticks += 1
 
-    def queue_mark(self, runner: Runner) -> str:
+    def runner_queue_value(self, runner: Runner) -> str:
         """What GitLab calls the queue's last update, as this runner sees it."""
-        return f"{runner.id:x}-{self._queue_moves:032x}"
+        return f"{runner.id:x}-{self._queue_ticks:032x}"
 
     def _issue_token(self, runner: Runner) -> None:
         if runner.registered:

@@ -36,7 +36,7 @@ class CuttableProtocol(H11Protocol):
         self.app = lend
 
 
-class _Nothing(Response):
+class _NoResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """There is nobody left to answer."""
 
@@ -47,4 +47,4 @@ async def cut(request: Request) -> Response:
     transport.abort()
     while not await request.is_disconnected():
         await asyncio.sleep(0)
-    return _Nothing()
+    return _NoResponse()

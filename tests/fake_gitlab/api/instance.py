@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from fake_gitlab.access import authenticate
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.state import FakeGitLab
 
 

@@ -105,18 +105,18 @@ def test_the_page_shows_runners_pis_and_jobs_and_escapes_them(world: World) -> N
 
 
 def test_a_log_reads_as_a_terminal_would_show_it() -> None:
-    assert page.readable("\n\x1b[1mBold\x1b[0m\n10%\r20%\rdone\r\nend\n") == "Bold\ndone\r\nend"
+    assert page.as_plain_text("\n\x1b[1mBold\x1b[0m\n10%\r20%\rdone\r\nend\n") == "Bold\ndone\r\nend"
     stamp = "2026-11-20T17:03:26.781653Z 00"
-    assert page.readable(f"{stamp}O one\n{stamp}E+ more\n{stamp}O two\n") == "one more\ntwo"
+    assert page.as_plain_text(f"{stamp}O one\n{stamp}E+ more\n{stamp}O two\n") == "one more\ntwo"
 
 
 def test_the_example_seed_is_sound(tmp_path: Path) -> None:
     gitlab = FakeGitLab()
-    seed.plant(gitlab, json.loads(json.dumps(seed.EXAMPLE)))
+    seed.load(gitlab, json.loads(json.dumps(seed.EXAMPLE)))
     assert gitlab.projects[42].path == "fleet/pis"
     assert gitlab.access_tokens["glpat-alice"].scopes == {"create_runner", "manage_runner", "read_api"}
     with pytest.raises(ValueError, match="unknown settings: colour"):
-        seed.plant(gitlab, {"settings": {"colour": "blue"}})
+        seed.load(gitlab, {"settings": {"colour": "blue"}})
 
 
 def test_https_with_a_private_authority(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 from fake_gitlab import REPLIES, Cut, Entry, Fault
-from fake_gitlab.exchange import Reply
+from fake_gitlab.endpoint import Reply
 from fake_gitlab_world import World
 
 

@@ -162,9 +162,9 @@ def test_jobs_of_a_runner(world: World) -> None:
     assert (item["id"], item["name"], item["status"]) == (job.id, "build", "failed")
     assert item["failure_reason"] == "script_failure"
     assert world.call("GET", address, "maintainer", status="success").json() == []
-    mine = world.call("GET", address, "maintainer", system_id="s_1")
-    assert len(mine.json()) == 1
-    assert "X-Total" not in mine.headers
+    list_owned = world.call("GET", address, "maintainer", system_id="s_1")
+    assert len(list_owned.json()) == 1
+    assert "X-Total" not in list_owned.headers
     assert world.call("GET", address, "developer").status_code == 403
 
 

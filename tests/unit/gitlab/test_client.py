@@ -32,7 +32,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport impor
     Transport,
 )
 from fake_gitlab import FakeGitLab, Fault, Role
-from fake_gitlab.exchange import Reply
+from fake_gitlab.endpoint import Reply
 from fake_gitlab.server import Server
 from registration_world import PROJECT, VERSIONS, World
 

@@ -14,7 +14,7 @@ API = "/api/v4"
 GRAPHQL = "/api/graphql"
 
 
-def short(path: str) -> str:
+def api_path(path: str) -> str:
     """The path as tests name it: below `/api/v4`, and `/graphql` for the one that lies beside it."""
     return "/graphql" if path == GRAPHQL else path.removeprefix(API)
 
@@ -36,9 +36,6 @@ class Call:
     user: str | None = None
     """The user whose token was sent, once known; also for the journal."""
 
-    def about(self, runner_id: int) -> None:
-        self.runner_id = runner_id
-
 
 @dataclass(frozen=True)
 class Reply:
@@ -49,7 +46,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):
+class APIError(Exception):
     """Ends a handler with an error reply; nothing was changed."""
 
     def __init__(self, reply: Reply) -> None:

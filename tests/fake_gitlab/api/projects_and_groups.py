@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from fake_gitlab import refusals, views
+from fake_gitlab import entities, errors
 from fake_gitlab.access import authenticate
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.state import FakeGitLab
 
 
@@ -13,16 +13,16 @@ def project(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
     found = gitlab.find_project(call.params["id"])
     if found is None or not caller.may_see(found):
-        raise refusals.not_found("Project")
-    return Reply(200, views.project_details(gitlab, found, call.origin))
+        raise errors.not_found("Project")
+    return Reply(200, entities.project_details(gitlab, found, call.origin))
 
 
 def group(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
     found = gitlab.find_group(call.params["id"])
     if found is None or not caller.may_see(found):
-        raise refusals.not_found("Group")
-    return Reply(200, views.group_details(found, call.origin))
+        raise errors.not_found("Group")
+    return Reply(200, entities.group_details(found, call.origin))
 
 
 ENDPOINTS = (

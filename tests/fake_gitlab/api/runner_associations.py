@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from fake_gitlab import refusals, views
-from fake_gitlab.api.single_runner import enter, require
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab import entities, errors
+from fake_gitlab.api.runner_by_id import authenticate_and_find_runner, require_permission
+from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.jobs import STATUSES
 from fake_gitlab.namespaces import Role
 from fake_gitlab.pagination import paginate
@@ -15,7 +15,7 @@ from fake_gitlab.state import FakeGitLab
 
 def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
     """Those of projects in which the caller is at least Reporter; `sort` counts only beside `order_by`."""
-    caller, asked, runner = enter(
+    caller, params, runner = authenticate_and_find_runner(
         gitlab,
         call,
         [
@@ -26,7 +26,7 @@ def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
         ],
     )
     if not caller.may_read_builds(runner):
-        raise refusals.forbidden("No access granted")
+        raise errors.forbidden("No access granted")
     readable = {
         project.id
         for project in gitlab.projects.values()
@@ -37,19 +37,21 @@ def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
         for job in gitlab.jobs.values()
         if job.runner_id == runner.id
         and job.project_id in readable
-        and asked.get("status") in (None, job.status)
-        and asked.get("system_id") in (None, job.system_id)
+        and params.get("status") in (None, job.status)
+        and params.get("system_id") in (None, job.system_id)
     ]
-    chosen.sort(key=lambda job: job.id, reverse=bool(asked.get("order_by")) and asked.get("sort") != "asc")
-    return paginate(call, chosen, lambda job: views.job_in_list(gitlab, job), counted=not asked.get("system_id"))
+    chosen.sort(key=lambda job: job.id, reverse=bool(params.get("order_by")) and params.get("sort") != "asc")
+    return paginate(
+        call, chosen, lambda job: entities.ci_job_basic_with_project(gitlab, job), counted=not params.get("system_id")
+    )
 
 
 def projects(gitlab: FakeGitLab, call: Call) -> Reply:
     """Those that the caller may see, the newest first."""
-    caller, _, runner = enter(gitlab, call)
-    require(caller.may_read(runner))
+    caller, _, runner = authenticate_and_find_runner(gitlab, call)
+    require_permission(caller.may_read(runner))
     assigned = [gitlab.projects[id_] for id_ in sorted(runner.project_ids, reverse=True) if id_ in gitlab.projects]
-    return paginate(call, [project for project in assigned if caller.may_see(project)], views.project_in_brief)
+    return paginate(call, [project for project in assigned if caller.may_see(project)], entities.basic_project_details)
 
 
 ENDPOINTS = (

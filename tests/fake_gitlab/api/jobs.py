@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import zlib
 
-from fake_gitlab import queue, refusals
-from fake_gitlab.api.runner_tokens import TOKEN, runner_of
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab import errors, queue
+from fake_gitlab.api.runner_tokens import TOKEN, authenticate_runner
+from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.jobs import Job
-from fake_gitlab.orphans import refuse_manager_of_orphan
-from fake_gitlab.params import Param, integer, mapping, read
+from fake_gitlab.orphans import reject_manager_of_orphaned_runner
+from fake_gitlab.params import Param, integer, mapping, read_params
 from fake_gitlab.runners import LEGACY_SYSTEM_ID
 from fake_gitlab.state import FakeGitLab
 
@@ -19,14 +19,14 @@ _LAST_UPDATE = "X-GitLab-Last-Update"
 
 def request(gitlab: FakeGitLab, call: Call) -> Reply:
     """A job, or 204 with a mark. Whoever shows the same mark again gets nothing until the queue has moved."""
-    given = read(call.params, [TOKEN, Param("system_id"), Param("last_update"), Param("info", mapping)])
-    runner = runner_of(gitlab, call, given["token"])
-    refuse_manager_of_orphan(gitlab, runner)
-    system_id = given.get("system_id") or LEGACY_SYSTEM_ID
-    gitlab.heartbeat(runner, system_id, call.client, given.get("info") or {})
+    params = read_params(call.params, [TOKEN, Param("system_id"), Param("last_update"), Param("info", mapping)])
+    runner = authenticate_runner(gitlab, call, params["token"])
+    reject_manager_of_orphaned_runner(gitlab, runner)
+    system_id = params.get("system_id") or LEGACY_SYSTEM_ID
+    gitlab.heartbeat(runner, system_id, call.client, params.get("info") or {})
     runner.finished = True
-    mark = gitlab.queue_mark(runner)
-    if runner.paused or given.get("last_update") == mark:
+    mark = gitlab.runner_queue_value(runner)
+    if runner.paused or params.get("last_update") == mark:
         return Reply(204, headers={_LAST_UPDATE: mark})
     job = queue.next_job(gitlab, runner)
     if job is None:
@@ -37,8 +37,8 @@ def request(gitlab: FakeGitLab, call: Call) -> Reply:
 
 def update(gitlab: FakeGitLab, call: Call) -> Reply:
     """200 when the new state holds, 202 while the log is still being stored: then the runner has to come again."""
-    job = _running_job(gitlab, call)
-    given = read(
+    job = authenticate_job(gitlab, call)
+    params = read_params(
         call.params,
         [
             Param("state"),
@@ -48,71 +48,71 @@ def update(gitlab: FakeGitLab, call: Call) -> Reply:
             Param("exit_code", integer),
         ],
     )
-    now, state = gitlab.clock.now(), given.get("state")
+    now, state = gitlab.clock.now(), params.get("state")
     if state in ("success", "failed"):
         job.reported_at = job.reported_at or now
         if (now - job.reported_at).total_seconds() < gitlab.settings.trace_storing:
-            return _progress(gitlab, job, 202)
-        job.exit_code = given.get("exit_code")
-        reason = given.get("failure_reason") or "unknown_failure" if state == "failed" else None
+            return _job_reply(gitlab, job, 202)
+        job.exit_code = params.get("exit_code")
+        reason = params.get("failure_reason") or "unknown_failure" if state == "failed" else None
         job.finish("canceled" if job.status == "canceling" else state, now, reason)
-        gitlab.move_queue()
+        gitlab.tick_runner_queue()
     elif state not in (None, "running"):
         return Reply(400, "400", {**_job_headers(gitlab, job)})
-    return _progress(gitlab, job, 200)
+    return _job_reply(gitlab, job, 200)
 
 
 def append_trace(gitlab: FakeGitLab, call: Call) -> Reply:
     """Exactly where the log ends; anything else is a 416 that says where that is. A repeated piece is taken as sent."""
-    job = _running_job(gitlab, call)
+    job = authenticate_job(gitlab, call)
     content_range = call.headers.get("content-range")
     if content_range is None:
-        raise refusals.plain(400, "400 Missing header Content-Range")
+        raise errors.grape_error(400, "400 Missing header Content-Range")
     start, _, _ = content_range.partition("-")
     if not start.isdigit():
-        raise refusals.plain(400, "400 Missing header Content-Range")
+        raise errors.grape_error(400, "400 Missing header Content-Range")
     end = int(start) + len(call.body)
     if end > gitlab.settings.trace_limit:
         job.finish("failed", gitlab.clock.now(), "trace_size_exceeded")
-        raise refusals.plain(403, "403 Forbidden")
+        raise errors.grape_error(403, "403 Forbidden")
     if int(start) == len(job.trace):
         job.trace += call.body
     size = f"0-{len(job.trace)}"
     if end != len(job.trace):
-        raise refusals.plain(416, "416 Range Not Satisfiable", {"Range": size})
+        raise errors.grape_error(416, "416 Range Not Satisfiable", {"Range": size})
     return Reply(202, headers={**_job_headers(gitlab, job), "Range": size})
 
 
 def upload_artifacts(gitlab: FakeGitLab, call: Call) -> Reply:
     """Taken note of, not stored."""
-    job = _running_job(gitlab, call)
+    job = authenticate_job(gitlab, call)
     job.artifacts.append(f"{len(call.body)} bytes, crc32 {zlib.crc32(call.body):08x}")
     return Reply(201, "201")
 
 
 def download_artifacts(gitlab: FakeGitLab, call: Call) -> Reply:
-    raise refusals.plain(404, "404 Not found")
+    raise errors.grape_error(404, "404 Not found")
 
 
-def _running_job(gitlab: FakeGitLab, call: Call) -> Job:
+def authenticate_job(gitlab: FakeGitLab, call: Call) -> Job:
     """The job that the token belongs to. Never a 404: the runner program ends a job on 403 alone."""
-    job_id = read(call.params, [Param("id", integer, required=True)])["id"]
+    job_id = read_params(call.params, [Param("id", integer, required=True)])["id"]
     job = gitlab.jobs.get(job_id)
     token = call.params.get("token") or call.headers.get("job-token")
     if job is None or job.token != token:
-        raise refusals.forbidden()
+        raise errors.forbidden()
     if job.project_id not in gitlab.projects:
-        raise refusals.forbidden("Project has been deleted!")
+        raise errors.forbidden("Project has been deleted!")
     if not job.is_running:
-        raise refusals.forbidden("Job is not processing on runner", {"Job-Status": job.status})
+        raise errors.forbidden("Job is not processing on runner", {"Job-Status": job.status})
     runner = gitlab.runners.get(job.runner_id or 0)
     if runner:
-        call.about(runner.id)
+        call.runner_id = runner.id
         gitlab.heartbeat(runner, job.system_id or LEGACY_SYSTEM_ID, call.client, {})
     return job
 
 
-def _progress(gitlab: FakeGitLab, job: Job, status: int) -> Reply:
+def _job_reply(gitlab: FakeGitLab, job: Job, status: int) -> Reply:
     return Reply(status, str(status), _job_headers(gitlab, job))
 
 
