@@ -13,7 +13,7 @@ from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.jobs import Job
 from fake_gitlab.namespaces import Project
 from fake_gitlab.runners import EDITABLE_ATTRIBUTES, Manager, Runner
-from fake_gitlab.seed import update_settings
+from fake_gitlab.settings import update_settings
 from fake_gitlab.state import FakeGitLab
 from fake_gitlab.status import deprecated_rest_status, manager_status, page_status
 

@@ -40,8 +40,3 @@ class Project:
     registration_token: str = field(default="", repr=False)
     allow_runner_registration: bool = True
     public: bool = False
-
-
-def role_named(name: str) -> Role:
-    """`owner`, `maintainer`, ... as a role; KeyError for anything else."""
-    return Role[name.upper()]

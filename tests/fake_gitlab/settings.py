@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from fake_gitlab import versions
 from fake_gitlab.tokens import TokenStyle
 
 
@@ -32,3 +35,14 @@ class Settings:
     """Seconds for which the end of a job is answered 202, because its log is still being stored."""
     trace_update_interval: int = 3
     """Seconds between trace updates that the server asks of the runner program."""
+
+
+def update_settings(settings: Settings, values: Mapping[str, Any]) -> None:
+    """Set settings by name. Raises ValueError for one that does not exist, and for a version that is not modelled."""
+    unknown = sorted(name for name in values if not hasattr(settings, name))
+    if unknown:
+        raise ValueError(f"unknown settings: {', '.join(unknown)}")
+    if "version" in values:
+        versions.parse(str(values["version"]))
+    for name, value in values.items():
+        setattr(settings, name, value)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import zlib
 
-from fake_gitlab import errors, queue
+from fake_gitlab import errors
 from fake_gitlab.api.runner_tokens import TOKEN, authenticate_runner
 from fake_gitlab.endpoint import Call, Endpoint, Reply
+from fake_gitlab.job_response import job_response
 from fake_gitlab.jobs import Job
 from fake_gitlab.orphans import reject_manager_of_orphaned_runner
 from fake_gitlab.params import Param, integer, mapping, read_params
+from fake_gitlab.queue import next_job
 from fake_gitlab.runners import LEGACY_SYSTEM_ID
 from fake_gitlab.state import FakeGitLab
 
@@ -28,11 +30,11 @@ def request(gitlab: FakeGitLab, call: Call) -> Reply:
     mark = gitlab.runner_queue_value(runner)
     if runner.paused or params.get("last_update") == mark:
         return Reply(204, headers={_LAST_UPDATE: mark})
-    job = queue.next_job(gitlab, runner)
+    job = next_job(gitlab, runner)
     if job is None:
         return Reply(204, headers={_LAST_UPDATE: mark})
     job.status, job.runner_id, job.system_id, job.started_at = "running", runner.id, system_id, gitlab.clock.now()
-    return Reply(201, queue.payload(gitlab, job, runner, call.origin))
+    return Reply(201, job_response(gitlab, job, runner, call.origin))
 
 
 def update(gitlab: FakeGitLab, call: Call) -> Reply:
