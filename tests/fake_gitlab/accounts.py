@@ -19,7 +19,7 @@ class User:
 
 @dataclass
 class AccessToken:
-    """A personal, group or project access token; for the API all that matters is whose it is and what it may."""
+    """A personal, group or project access token; the API distinguishes only its user and its scopes."""
 
     user_id: int
     value: str = field(repr=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state as a web application: requests in, replies out, faults in between."""
+"""The ASGI application: parses requests, records them in the journal, applies faults, dispatches to the endpoints."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def _page_routes(gitlab: FakeGitLab) -> list[Route]:
     async def job(request: Request) -> Response:
         with gitlab.lock:
             found = gitlab.jobs.get(request.path_params["id"])
-            return HTMLResponse(page.job(gitlab, found)) if found else _response(gitlab, REPLIES["not_found_page"])
+            return HTMLResponse(page.job_page(gitlab, found)) if found else _response(gitlab, REPLIES["not_found_page"])
 
     return [Route("/", overview), Route("/jobs/{id:int}", job)]
 
 
 async def _handle(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> Response:
-    """Journal, fault, GitLab, fault."""
+    """Record the request, then carry it out between the `before` and `after` halves of a matching fault."""
     endpoint, call = await _parse(endpoint, request)
     entry = _record(gitlab, endpoint, call)
     resets = gitlab.resets
@@ -98,7 +98,7 @@ async def _handle(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> R
 
 
 async def _parse(endpoint: Endpoint, request: Request) -> tuple[Endpoint, Call]:
-    """The request as a call; one whose body makes no sense is answered 400 whatever it asked for."""
+    """The request as a `Call`; when its body cannot be parsed, the endpoint is replaced by one that replies 400."""
     body = await request.body()
     try:
         return endpoint, _parse_call(request, body)
@@ -108,7 +108,7 @@ async def _parse(endpoint: Endpoint, request: Request) -> tuple[Endpoint, Call]:
 
 
 async def _apply(fault: Fault | None) -> Reply | None:
-    """Wait as long as the fault says, then raise its cut or return its reply, if it has one."""
+    """Wait `fault.delay` seconds, then raise Cut or return the fault's reply; None when it replaces nothing."""
     if fault is None:
         return None
     await asyncio.sleep(fault.delay)
@@ -140,7 +140,7 @@ def _record(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
 
 
 def _response(gitlab: FakeGitLab, reply: Reply) -> Response:
-    """Text is sent as it is, everything else as JSON; None is an empty body. The date is that of the server's clock."""
+    """Send text as it is, None as an empty body, everything else as JSON; `Date` is the fake's clock."""
     body, headers = reply.body, {"Date": format_datetime(gitlab.clock.now(), usegmt=True), **reply.headers}
     if body is None:
         return Response(status_code=reply.status, headers=headers)
@@ -151,7 +151,7 @@ def _response(gitlab: FakeGitLab, reply: Reply) -> Response:
 
 
 def _parse_call(request: Request, body: bytes) -> Call:
-    """Path, query and body parameters in one. Raises ValueError for a body that is no JSON object or form."""
+    """Merge path, query and body parameters. Raises ValueError for a body that is neither a JSON object nor a form."""
     params = _nested(parse_qsl(request.url.query, keep_blank_values=True))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and content_type == "application/json":
@@ -174,7 +174,7 @@ def _parse_call(request: Request, body: bytes) -> Call:
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """`a[]=1&a[]=2` as a list and `a[b]=1` as a mapping, as Rails reads forms."""
+    """Decode `a[]=1&a[]=2` to a list and `a[b]=1` to a mapping, as Rack does (`parse_nested_query`)."""
     result: dict[str, Any] = {}
     for name, value in pairs:
         outer, bracket, inner = name.partition("[")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Strings to pull for tests in other processes: JSON below `/_fake`, without authentication, journal or faults."""
+"""The control API for tests in other processes: JSON below `/_fake`, unauthenticated, outside journal and faults.
+
+Errors are 400 or 404 with `{"error": ...}`.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +47,12 @@ def show_job(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def queue_job(gitlab: FakeGitLab, call: Call) -> Reply:
-    """`script` (lines), and as wanted `name`, `project_id` (else the first project) and further fields of a job."""
+    """`script` is a list of lines. Optional: `name`, `project_id` (default: the first project), and `_JOB_OPTIONS`."""
     attributes = dict(call.params)
     project = _project(gitlab, attributes.pop("project_id", None))
     script, name = attributes.pop("script", None), attributes.pop("name", "job")
     if not isinstance(script, list) or not set(attributes) <= _JOB_OPTIONS:
-        raise _bad_request(f"wanted: script (a list), name, project_id, {', '.join(sorted(_JOB_OPTIONS))}")
+        raise _bad_request(f"allowed: script (a list), name, project_id, {', '.join(sorted(_JOB_OPTIONS))}")
     return Reply(201, _job(gitlab.add_job(project, script, name=name, **attributes)))
 
 
@@ -66,14 +69,14 @@ def show_runner(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def create_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    """With its token, as the web page shows it once. `group_id` or `project_id` say whose it is."""
+    """Replies with the token, which the web page shows once. `group_id` or `project_id` names the owner."""
     attributes = dict(call.params)
     runner_type, group_id, project_id = (
         attributes.pop(name, None) for name in ("runner_type", "group_id", "project_id")
     )
     owner = gitlab.find_group(group_id) if group_id else gitlab.find_project(project_id) if project_id else None
     if not set(attributes) <= set(EDITABLE_ATTRIBUTES):
-        raise _bad_request(f"wanted: runner_type, group_id or project_id, {', '.join(EDITABLE_ATTRIBUTES)}")
+        raise _bad_request(f"allowed: runner_type, group_id or project_id, {', '.join(EDITABLE_ATTRIBUTES)}")
     runner = gitlab.create_runner(str(runner_type), owner=owner, **attributes)
     return Reply(201, {**_runner(gitlab, runner), "token": runner.token})
 
@@ -82,7 +85,7 @@ def edit_runner(gitlab: FakeGitLab, call: Call) -> Reply:
     runner = _find(gitlab.runners, call)
     attributes = {name: value for name, value in call.params.items() if name != "id"}
     if not set(attributes) <= set(EDITABLE_ATTRIBUTES):
-        raise _bad_request(f"wanted: {', '.join(EDITABLE_ATTRIBUTES)}")
+        raise _bad_request(f"allowed: {', '.join(EDITABLE_ATTRIBUTES)}")
     return Reply(200, _runner(gitlab, gitlab.edit_runner(runner.id, **attributes)))
 
 
@@ -100,13 +103,13 @@ def duplicate_runner(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def whose_token(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Which runner's valid token `token` is, without the contact that `verify` would be."""
+    """The id of the runner whose valid token `token` is; unlike `verify` this is no contact."""
     runner = gitlab.runner_by_token(str(call.params.get("token", "")))
     return Reply(200, {"runner_id": runner.id if runner else None})
 
 
 def read_journal(gitlab: FakeGitLab, call: Call) -> Reply:
-    """All entries, or with `?writes=1` only those that changed something."""
+    """All entries, or with `?writes=1` only `Journal.writes`."""
     entries = gitlab.journal.writes() if call.params.get("writes") else gitlab.journal
     return Reply(200, [{**asdict(entry), "at": iso(entry.at), "is_write": entry.is_write} for entry in entries])
 
@@ -122,10 +125,10 @@ def set_fault(gitlab: FakeGitLab, call: Call) -> Reply:
     if isinstance(attributes.get("reply"), dict):
         attributes["reply"] = Reply(**attributes["reply"])
     elif attributes.get("reply") not in (None, *REPLIES):
-        raise _bad_request(f"reply is none of {', '.join(REPLIES)}")
+        raise _bad_request(f"reply must be one of {', '.join(REPLIES)}")
     settable = {field.name for field in fields(Fault) if field.init}
     if not set(attributes) <= settable:
-        raise _bad_request(f"wanted: {', '.join(sorted(settable))}")
+        raise _bad_request(f"allowed: {', '.join(sorted(settable))}")
     gitlab.faults.add(Fault(**attributes))
     return Reply(201, {"faults": len(gitlab.faults)})
 
@@ -141,7 +144,7 @@ def edit_settings(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def advance_clock(gitlab: FakeGitLab, call: Call) -> Reply:
-    """`advance`, in seconds."""
+    """`advance` in seconds."""
     gitlab.clock.advance(float(call.params.get("advance", 0)))
     return Reply(200, {"now": iso(gitlab.clock.now())})
 
@@ -165,7 +168,7 @@ def _job(job: Job) -> dict[str, Any]:
 
 
 def _without_secrets(data: dict[str, Any]) -> dict[str, Any]:
-    """Plain JSON of a record, without the fields that hold tokens."""
+    """A dataclass as JSON data, without the fields that hold tokens."""
     return {
         name: iso(value) if hasattr(value, "astimezone") else value
         for name, value in data.items()
@@ -176,14 +179,14 @@ def _without_secrets(data: dict[str, Any]) -> dict[str, Any]:
 def _find(records: Mapping[int, Any], call: Call) -> Any:
     record = records.get(int(call.params["id"]))
     if record is None:
-        raise APIError(Reply(404, {"error": f"there is no number {call.params['id']}"}))
+        raise APIError(Reply(404, {"error": f"no record with id {call.params['id']}"}))
     return record
 
 
 def _project(gitlab: FakeGitLab, reference: object) -> Project:
     project = next(iter(gitlab.projects.values()), None) if reference is None else gitlab.find_project(reference)
     if project is None:
-        raise _bad_request("there is no such project")
+        raise _bad_request("project not found")
     return project
 
 

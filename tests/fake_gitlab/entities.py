@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API shows of things: lists show less than details, and no view ever shows a token again."""
+"""The JSON of the REST API, one function per entity of GitLab's `lib/api/entities`.
+
+A runner's token appears only in the replies to its creation, `verify` and a reset.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def ci_runner_registration_details(runner: Runner) -> dict[str, Any]:
 
 
 def registration_token(token: str) -> dict[str, Any]:
-    """These do not expire, so that no date is shown."""
+    """`Entities::Ci::ResetTokenResult` without `token_expires_at`: registration tokens do not expire."""
     return {"token": token}
 
 
@@ -29,7 +32,7 @@ def ci_reset_token_result(token: str, expires_at: datetime | None) -> dict[str, 
 
 
 def ci_runner(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
-    """No tags, no note, no version, no time of contact: those take a request for the single runner."""
+    """A runner in a list: without tags, note, version and time of contact, which only `ci_runner_details` has."""
     now = gitlab.clock.now()
     creator = gitlab.users.get(runner.created_by or 0)
     return {
@@ -80,26 +83,26 @@ def ci_runner_details(caller: Caller, runner: Runner, *, include_projects: bool 
     return details
 
 
-def ci_runner_manager(gitlab: FakeGitLab, runner: Runner, shown: Manager) -> dict[str, Any]:
+def ci_runner_manager(gitlab: FakeGitLab, runner: Runner, manager: Manager) -> dict[str, Any]:
     return {
-        "id": shown.id,
-        "system_id": shown.system_id,
-        "version": shown.version,
-        "revision": shown.revision,
-        "platform": shown.platform,
-        "architecture": shown.architecture,
-        "created_at": iso(shown.created_at),
-        "contacted_at": iso(shown.contacted_at),
-        "ip_address": shown.ip_address,
-        "status": manager_status(shown, gitlab.clock.now()),
-        "job_execution_status": _job_execution_status(gitlab, runner, shown.system_id),
+        "id": manager.id,
+        "system_id": manager.system_id,
+        "version": manager.version,
+        "revision": manager.revision,
+        "platform": manager.platform,
+        "architecture": manager.architecture,
+        "created_at": iso(manager.created_at),
+        "contacted_at": iso(manager.contacted_at),
+        "ip_address": manager.ip_address,
+        "status": manager_status(manager, gitlab.clock.now()),
+        "job_execution_status": _job_execution_status(gitlab, runner, manager.system_id),
     }
 
 
 def ci_job_basic_with_project(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
     ended = job.finished_at or gitlab.clock.now()
     project = gitlab.projects[job.project_id]
-    shown = {
+    entity = {
         "id": job.id,
         "status": job.status,
         "stage": "test",
@@ -120,7 +123,7 @@ def ci_job_basic_with_project(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
         "web_url": f"/jobs/{job.id}",
         "project": basic_project_details(project),
     }
-    return {**shown, "failure_reason": job.failure_reason} if job.status == "failed" else shown
+    return {**entity, "failure_reason": job.failure_reason} if job.status == "failed" else entity
 
 
 def basic_project_details(project: Project) -> dict[str, Any]:

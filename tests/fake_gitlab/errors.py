@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shapes of GitLab's error bodies, which differ by who refuses.
+"""GitLab's error replies, whose bodies depend on the layer that raises them.
 
-The schema says `error`, policies and services say `message` as text, models say `message` as an object,
-and the token guard says `error` with an `error_description`.
+Grape's validation of parameters has `error` (text); permissions and services have `message` (text); models have
+`message` (an object: field -> messages); OAuth token checks have `error` and `error_description`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def record_invalid(errors: Mapping[str, list[str]]) -> APIError:
 
 
 def grape_error(status: int, text: str, headers: Mapping[str, str] | None = None) -> APIError:
-    """The framework's own form, which job endpoints use."""
+    """Grape's own shape, `{"error": text}`, which the job endpoints use."""
     return APIError(Reply(status, {"error": text}, headers or {}))
 
 
@@ -64,7 +64,7 @@ def not_found(what: str) -> APIError:
 
 
 def record_not_found() -> APIError:
-    """What the database layer says, with its own small letter."""
+    """`ActiveRecord::RecordNotFound`, rescued in lib/api/api.rb; it says `Not found`, not `Not Found`."""
     return APIError(Reply(404, {"message": "404 Not found"}))
 
 

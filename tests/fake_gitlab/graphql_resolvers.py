@@ -82,7 +82,7 @@ def _runners_of_project(project: Project, info: GraphQLResolveInfo, **arguments:
 
 
 def _runners_of_group(group: Group, info: GraphQLResolveInfo, membership: str, **arguments: Any) -> keyset.Page[Runner]:
-    """The group's runners (DIRECT), plus its descendants' (DESCENDANTS), plus ancestors' and the instance's (ALL_AVAILABLE)."""
+    """The group's runners (DIRECT), and its descendants' (DESCENDANTS), and those it may use (ALL_AVAILABLE)."""
     context: Context = info.context
     if not (context.caller and context.caller.may_list_runners_of(group)):
         return _not_permitted(context)

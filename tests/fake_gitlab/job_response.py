@@ -10,13 +10,13 @@ from fake_gitlab.jobs import Job
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
 
-# The branch that all jobs here belong to has no repository behind it: jobs run with GIT_STRATEGY none.
+# Every job is of this commit; there is no repository, jobs run with GIT_STRATEGY none.
 _SHA = "0" * 39 + "1"
 _BRANCH = "main"
 
 
 def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> dict[str, Any]:
-    """The reply to a request for a job. `origin` is the address under which the runner knows this server."""
+    """The body of the reply. `origin` is the URL under which the runner reaches this server."""
     project = gitlab.projects[job.project_id]
     timeout = min(job.timeout, runner.maximum_timeout or job.timeout)
     url = f"{origin}/{project.path}"
@@ -106,7 +106,7 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "CI_RUNNER_TAGS": json.dumps(runner.tag_list),
         "GIT_STRATEGY": "none",
     }
-    shown = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]
-    own = [{"key": key, "value": value, "public": False, "masked": False} for key, value in job.variables.items()]
+    public = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]
+    custom = [{"key": key, "value": value, "public": False, "masked": False} for key, value in job.variables.items()]
     token = {"key": "CI_JOB_TOKEN", "value": job.token, "public": False, "masked": True}
-    return [*shown, token, *own]
+    return [*public, token, *custom]

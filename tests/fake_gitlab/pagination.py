@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Offset pagination with GitLab's headers."""
+"""Offset pagination with GitLab's `X-*` and `Link` headers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ Item = TypeVar("Item")
 PARAMS = (params.Param("page", params.integer), params.Param("per_page", params.integer))
 MAX_PER_PAGE = 100
 MAX_COUNT_LIMIT = 10_000
-"""Above this many rows GitLab does not say how many there are."""
+"""With more items GitLab omits `X-Total`, `X-Total-Pages` and the link `last`."""
 
 
-def paginate(call: Call, items: Sequence[Item], view: Callable[[Item], Any], *, counted: bool = True) -> Reply:
-    """One page of `items`, each shown through `view`; reads `page` and `per_page` of the call."""
-    asked = params.read_params(call.params, PARAMS)
-    per_page = 20 if asked.get("per_page") is None else asked["per_page"]
+def paginate(call: Call, items: Sequence[Item], entity: Callable[[Item], Any], *, counted: bool = True) -> Reply:
+    """The page of `items` that `page` and `per_page` of the call select, each serialized by `entity`.
+
+    Without `counted` the reply has no totals. Raises APIError (400) for a `per_page` below 1.
+    """
+    query = params.read_params(call.params, PARAMS)
+    per_page = 20 if query.get("per_page") is None else query["per_page"]
     if per_page < 1:
         raise errors.validation_error(["per_page has a value not allowed"])
     per_page = min(per_page, MAX_PER_PAGE)
-    page = max(asked.get("page") or 1, 1)
+    page = max(query.get("page") or 1, 1)
     pages = max(-(-len(items) // per_page), 1)
 
     headers = {
@@ -42,7 +45,7 @@ def paginate(call: Call, items: Sequence[Item], view: Callable[[Item], Any], *, 
         f'<{_page_url(call, number, per_page)}>; rel="{name}"' for name, number in links.items() if number
     )
     start = (page - 1) * per_page
-    return Reply(200, [view(item) for item in items[start : start + per_page]], headers)
+    return Reply(200, [entity(item) for item in items[start : start + per_page]], headers)
 
 
 def _page_url(call: Call, page: str, per_page: int) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading parameters as GitLab's API framework does: coerce, check, and report every problem in one `error` text."""
+"""Parameters as Grape validates them: coerced, checked, and all errors joined in one `error` text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def string(value: Any) -> str | None:
 
 
 def strings(value: Any) -> list[str]:
-    """A list, or a text with commas; every member may hold commas itself, since a tag cannot."""
+    """A list from a list or a comma-separated string; members of a list are split at commas, too."""
     if value is None:
         return []
     if not isinstance(value, (str, list)):
@@ -56,7 +56,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Param:
-    """One declared parameter. `values` closes the set of its values."""
+    """A declared parameter. `coerce` raises ValueError; `values` are the allowed values, if not all are."""
 
     name: str
     coerce: Callable[[Any], Any] = string
@@ -71,7 +71,7 @@ def read_params(
     exclusive: Sequence[tuple[str, ...]] = (),
     at_least_one: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The declared parameters that were given, coerced; anything undeclared is dropped. Raises a 400 refusal."""
+    """The declared parameters that were sent, coerced; undeclared ones are dropped. Raises APIError (400)."""
     messages: list[str] = []
     result: dict[str, Any] = {}
     for param in declared:
@@ -100,7 +100,7 @@ def read_params(
 
 
 def without_blank(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What creating keeps: an empty text or list counts as not sent, an explicit `false` counts as sent."""
+    """Without None, blank strings and empty lists, which creation treats as not sent; False stays."""
     return {name: value for name, value in values.items() if value not in (None, "", []) and not _blank(value)}
 
 

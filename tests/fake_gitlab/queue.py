@@ -9,7 +9,7 @@ from fake_gitlab.state import FakeGitLab
 
 
 def next_job(gitlab: FakeGitLab, runner: Runner) -> Job | None:
-    """The oldest pending job that the runner may take."""
+    """The oldest pending job that the runner may pick."""
     return next(
         (job for job in gitlab.jobs.values() if job.status == "pending" and _can_pick(gitlab, runner, job)), None
     )

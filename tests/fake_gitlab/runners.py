@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runners, their managers (the machines), and what GitLab refuses to store of them."""
+"""Runners, their managers, and the validations of a runner's attributes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ EDITABLE_ATTRIBUTES = (
 VERSION_FIELDS = ("version", "revision", "platform", "architecture", "executor")
 LEGACY_SYSTEM_ID = "<legacy>"
 
-# GitLab keeps times of contact in a cache and writes them to the database at a random age of 40 to 55 minutes.
-# Replies show the cached time; status filters and the choice of the latest manager look into the database.
+# GitLab caches `contacted_at` and writes it to the database when the stored value is 40 to 55 minutes old (random).
+# Replies show the cached time; status filters and the choice of the latest manager use the database.
 PERSIST_INTERVAL = timedelta(minutes=45)
 
 
 @dataclass
 class Manager:
-    """One process of GitLab Runner that uses the runner's token, told apart by its system id."""
+    """A runner manager: one GitLab Runner process that uses the runner's token, identified by its system id."""
 
     id: int
     system_id: str
@@ -44,10 +44,10 @@ class Manager:
     architecture: str | None = None
     executor: str | None = None
     cancel_gracefully: bool = False
-    """Whether it can run after_script when a job is cancelled; read from the database alone."""
+    """The feature of running after_script of a canceled job; updated only when GitLab writes to the database."""
 
     def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any], *, contact: bool = True) -> None:
-        """Note what is told; `contact` is false for a verify that older releases do not count as one."""
+        """Update what `info` tells; `contact` is False for a `verify` that does not update `contacted_at`."""
         self.ip_address = ip_address
         for name in VERSION_FIELDS:
             if info.get(name):
@@ -71,7 +71,7 @@ class Runner:
     updated_at: datetime
     group_id: int | None = None
     project_ids: list[int] = field(default_factory=list)
-    """The first that still exists is the owner; the others were assigned later."""
+    """In the order of assignment; the first that still exists is the owner project."""
     description: str | None = None
     maintenance_note: str | None = None
     paused: bool = False
@@ -82,9 +82,9 @@ class Runner:
     maximum_timeout: int | None = None
     created_by: int | None = None
     registered: bool = False
-    """Made with a registration token, not by a user; its tokens look different."""
+    """Created with a registration token instead of by a user."""
     finished: bool = False
-    """GitLab's `creation_state`: false until the first request for a job; till then the page says never contacted."""
+    """GitLab's `creation_state`: False (started) until the first request for a job."""
     token_expires_at: datetime | None = None
     contacted_at: datetime | None = None
     contacted_at_in_database: datetime | None = None
@@ -107,16 +107,16 @@ class Runner:
         return self.token_expires_at is not None and self.token_expires_at <= now
 
 
-def assign(runner: Runner, values: Mapping[str, Any]) -> None:
-    """Set attributes that have passed `problems`. Tags come back in an order of the database's own, without doubles."""
+def assign_attributes(runner: Runner, values: Mapping[str, Any]) -> None:
+    """Set attributes that passed `validation_errors`. Tags are deduplicated and sorted: GitLab does not keep order."""
     for name, value in values.items():
         setattr(runner, name, sorted(set(value)) if name == "tag_list" else value)
 
 
 def validation_errors(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
-    """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`.
+    """GitLab's validation errors, field -> messages; errors of the tags are under `tags_list`.
 
-    Tags are counted only when they change: a runner that has too many of old keeps them.
+    The limit of 50 tags is checked only when the tags change.
     """
     model_errors: dict[str, list[str]] = {}
     for name in ("description", "maintenance_note"):
@@ -134,7 +134,7 @@ def validation_errors(values: Mapping[str, Any], *, tags_changed: bool = True) -
 
 
 def full_messages(model_errors: Mapping[str, list[str]]) -> str:
-    """The same problems as one text, as the services join them."""
+    """The errors as one sentence (Rails: `errors.full_messages.to_sentence`)."""
     texts = [
         f"{name.replace('_', ' ').replace('.', ' ').capitalize()} {text}"
         for name, several in model_errors.items()

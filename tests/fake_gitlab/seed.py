@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The people, groups and projects of an instance, from data."""
+"""Seed data: users, access tokens, groups and projects of an instance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.settings import update_settings
 from fake_gitlab.state import FakeGitLab
 
-# Ids may be given where they matter (a project that stands in an inventory); otherwise they count up from 1.
+# `id` is optional; without it ids count up from 1.
 EXAMPLE: dict[str, Any] = {
     "settings": {"allow_registration_tokens": True},
     "users": [
@@ -27,7 +27,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 def load(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
-    """Add what the seed describes (`EXAMPLE` shows its form). Raises KeyError, TypeError or ValueError for nonsense."""
+    """Add what the seed describes, in the form of `EXAMPLE`. Raises KeyError, TypeError or ValueError if malformed."""
     update_settings(gitlab.settings, seed.get("settings", {}))
     users = {entry["username"]: _add_user(gitlab, entry) for entry in seed.get("users", [])}
     groups: dict[str, Group] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Online, offline, stale: what the REST API and what the web page say, which is not always the same."""
+"""The status of runners and managers, which the REST API and the web page derive differently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_stale(created_at: datetime, contacted_at: datetime | None, now: datetime)
 
 
 def deprecated_rest_status(runner: Runner, now: datetime) -> str:
-    """The deprecated form that the REST API keeps: a paused runner may still read stale or never_contacted."""
+    """`status` of the REST API, which includes `paused`; stale and never_contacted take precedence over it."""
     if is_stale(runner.created_at, runner.contacted_at, now):
         return "stale"
     if runner.contacted_at is None:
@@ -31,7 +31,7 @@ def deprecated_rest_status(runner: Runner, now: datetime) -> str:
 
 
 def page_status(runner: Runner, now: datetime) -> str:
-    """What the web page shows: never_contacted until the first request for a job, however often it was verified."""
+    """`status` of the web page and of GraphQL: never_contacted until the first request for a job, despite `verify`."""
     if is_stale(runner.created_at, runner.contacted_at, now):
         return "stale"
     if not runner.finished or runner.contacted_at is None:
@@ -48,13 +48,13 @@ def manager_status(manager: Manager, now: datetime) -> str:
 
 
 def matches_status(runner: Runner, status: str, now: datetime) -> bool:
-    """The `status` filter of lists, which reads the stored time of contact and lets offline include stale."""
-    contact = runner.contacted_at_in_database
+    """The `status` filter of lists. It uses `contacted_at_in_database`, and offline includes stale."""
+    contacted_at = runner.contacted_at_in_database
     return {
-        "online": is_online(contact, now),
-        "offline": contact is not None and not is_online(contact, now),
-        "never_contacted": contact is None,
-        "stale": is_stale(runner.created_at, contact, now),
+        "online": is_online(contacted_at, now),
+        "offline": contacted_at is not None and not is_online(contacted_at, now),
+        "never_contacted": contacted_at is None,
+        "stale": is_stale(runner.created_at, contacted_at, now),
         "active": not runner.paused,
         "paused": runner.paused,
     }[status]

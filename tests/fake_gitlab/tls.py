@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A private certificate authority and a server certificate, as a GitLab at home has them."""
+"""A private certificate authority and a server certificate, as self-managed GitLab instances have them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIFETIME = timedelta(days=365)
 
 @dataclass(frozen=True)
 class TLSFiles:
-    """Paths of PEM files. `ca` is None when nobody in this process needs it."""
+    """Paths of PEM files. `ca` is None where only the server's files are known."""
 
     certificate: str
     key: str
@@ -27,7 +27,7 @@ class TLSFiles:
 
 
 def make(directory: Path, names: Iterable[str] = ("localhost", "127.0.0.1")) -> TLSFiles:
-    """A new CA and a certificate for the names (DNS names or IP addresses): ca.crt, server.crt and server.key."""
+    """Write ca.crt, server.crt and server.key (mode 0600) for the names (DNS names or IP addresses), with a new CA."""
     directory.mkdir(parents=True, exist_ok=True)
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = _self_signed_ca(ca_key)
@@ -70,7 +70,7 @@ def _certificate(
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    yesterday = datetime.now(UTC) - timedelta(days=1)  # Pis without a clock battery wake up in the past
+    yesterday = datetime.now(UTC) - timedelta(days=1)  # a Pi without a clock battery boots with a past date
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

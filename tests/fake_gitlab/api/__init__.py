@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoints, one module for each kind of thing they are about."""
+"""The endpoints of the REST API (`/api/v4`) and of GraphQL."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *instance.ENDPOINTS,
     *projects_and_groups.ENDPOINTS,
 )
-"""In the order of routing: literal paths stand before `/runners/{id}`, what lies below a project before the project."""
+"""In routing order: literal paths before `/runners/{id}`, paths below a project before the project's own."""
 
 
 def dispatch(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
-    """Carry a request out, alone. While the server migrates, those with a runner's or job's token have to wait."""
+    """Carry out a request under the lock; an APIError becomes its reply."""
     with gitlab.lock:
         try:
             if endpoint.needs and not gitlab.has(endpoint.needs):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`POST /api/graphql`: tokens are refused in GraphQL's own shape, everything else is a 200, errors and all."""
+"""`POST /api/graphql`: 401 and 422 have GraphQL's error shape; a query that fails is a 200 with `errors`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def execute(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def _variables(value: Any) -> dict[str, Any]:
-    """An object, or a text that holds one."""
+    """The variables, sent as an object or as its JSON text. Raises APIError (422) for anything else."""
     try:
         values = json.loads(value) if isinstance(value, str) and value else value
     except ValueError as error:

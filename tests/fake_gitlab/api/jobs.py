@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the runner program does all day: ask for a job, send its log, report its end."""
+"""The job endpoints that GitLab Runner uses: request a job, append its trace, update its state."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ _LAST_UPDATE = "X-GitLab-Last-Update"
 
 
 def request(gitlab: FakeGitLab, call: Call) -> Reply:
-    """A job, or 204 with a mark. Whoever shows the same mark again gets nothing until the queue has moved."""
+    """201 with a job, or 204 with the runner's queue value in `X-GitLab-Last-Update`.
+
+    A request that sends the current value as `last_update` is a 204 without a look at the queue.
+    """
     params = read_params(call.params, [TOKEN, Param("system_id"), Param("last_update"), Param("info", mapping)])
     runner = authenticate_runner(gitlab, call, params["token"])
     reject_manager_of_orphaned_runner(gitlab, runner)
     system_id = params.get("system_id") or LEGACY_SYSTEM_ID
     gitlab.heartbeat(runner, system_id, call.client, params.get("info") or {})
     runner.finished = True
-    mark = gitlab.runner_queue_value(runner)
-    if runner.paused or params.get("last_update") == mark:
-        return Reply(204, headers={_LAST_UPDATE: mark})
+    queue_value = gitlab.runner_queue_value(runner)
+    if runner.paused or params.get("last_update") == queue_value:
+        return Reply(204, headers={_LAST_UPDATE: queue_value})
     job = next_job(gitlab, runner)
     if job is None:
-        return Reply(204, headers={_LAST_UPDATE: mark})
+        return Reply(204, headers={_LAST_UPDATE: queue_value})
     job.status, job.runner_id, job.system_id, job.started_at = "running", runner.id, system_id, gitlab.clock.now()
     return Reply(201, job_response(gitlab, job, runner, call.origin))
 
 
 def update(gitlab: FakeGitLab, call: Call) -> Reply:
-    """200 when the new state holds, 202 while the log is still being stored: then the runner has to come again."""
+    """200, or 202 while the trace is being archived: the runner then has to repeat the request."""
     job = authenticate_job(gitlab, call)
     params = read_params(
         call.params,
@@ -65,7 +68,10 @@ def update(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def append_trace(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Exactly where the log ends; anything else is a 416 that says where that is. A repeated piece is taken as sent."""
+    """Append the body at the offset in `Content-Range`: 202, or 416 with the present range when that is not the end.
+
+    A repeated last chunk is accepted and not appended again.
+    """
     job = authenticate_job(gitlab, call)
     content_range = call.headers.get("content-range")
     if content_range is None:
@@ -86,7 +92,7 @@ def append_trace(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def upload_artifacts(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Taken note of, not stored."""
+    """Record size and checksum; the content is not stored."""
     job = authenticate_job(gitlab, call)
     job.artifacts.append(f"{len(call.body)} bytes, crc32 {zlib.crc32(call.body):08x}")
     return Reply(201, "201")
@@ -97,7 +103,10 @@ def download_artifacts(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def authenticate_job(gitlab: FakeGitLab, call: Call) -> Job:
-    """The job that the token belongs to. Never a 404: the runner program ends a job on 403 alone."""
+    """The running job with this id and token; its runner gets a heartbeat.
+
+    Raises APIError 403, even for an unknown id: GitLab Runner aborts a job on 403.
+    """
     job_id = read_params(call.params, [Param("id", integer, required=True)])["id"]
     job = gitlab.jobs.get(job_id)
     token = call.params.get("token") or call.headers.get("job-token")

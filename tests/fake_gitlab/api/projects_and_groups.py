@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A project or group by its id or path: what a client asks who was told one and needs the other."""
+"""`GET /projects/:id` and `GET /groups/:id`, by id or full path."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.state import FakeGitLab
 
 
-def project(gitlab: FakeGitLab, call: Call) -> Reply:
+def show_project(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
-    found = gitlab.find_project(call.params["id"])
-    if found is None or not caller.may_see(found):
+    project = gitlab.find_project(call.params["id"])
+    if project is None or not caller.may_see(project):
         raise errors.not_found("Project")
-    return Reply(200, entities.project_details(gitlab, found, call.origin))
+    return Reply(200, entities.project_details(gitlab, project, call.origin))
 
 
-def group(gitlab: FakeGitLab, call: Call) -> Reply:
+def show_group(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
-    found = gitlab.find_group(call.params["id"])
-    if found is None or not caller.may_see(found):
+    group = gitlab.find_group(call.params["id"])
+    if group is None or not caller.may_see(group):
         raise errors.not_found("Group")
-    return Reply(200, entities.group_details(found, call.origin))
+    return Reply(200, entities.group_details(group, call.origin))
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/projects/{id:path}", project, "user"),
-    Endpoint("GET", "/groups/{id:path}", group, "user"),
+    Endpoint("GET", "/projects/{id:path}", show_project, "user"),
+    Endpoint("GET", "/groups/{id:path}", show_group, "user"),
 )

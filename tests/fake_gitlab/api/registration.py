@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making runners: by a user, or with a registration token on servers that still allow it."""
+"""Creating runners as a user (`POST /user/runners`) or with a registration token (`POST /runners`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OWNERS = {"group_type": "group_id", "project_type": "project_id"}
 
 
 def create(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Every call makes another runner; nothing about it is unique."""
+    """Not idempotent: GitLab enforces no unique attribute, every request creates another runner."""
     caller = authenticate(gitlab, call)
     owner_param = _OWNERS.get(str(call.params.get("runner_type")))
     attributes = without_blank(
@@ -45,7 +45,7 @@ def create(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def register(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The legacy way. Where it is switched off, any token at all is answered 410."""
+    """The deprecated way. Where registration tokens are not allowed, every token is a 410."""
     params = read_params(
         call.params,
         [Param("token", required=True), Param("info", mapping), Param("maintainer_note"), ACTIVE, *ATTRIBUTES],
@@ -95,7 +95,7 @@ def _owner(gitlab: FakeGitLab, param: str, owner_id: int | None) -> Group | Proj
 
 
 def _owner_of_registration_token(gitlab: FakeGitLab, token: str) -> tuple[str, Group | Project | None]:
-    """The type and owner of the runners that this registration token makes."""
+    """The type and owner of the runners that this registration token creates. Raises APIError 403 or 410."""
     disallowed = errors.gone("runner registration disallowed")
     if not gitlab.settings.allow_registration_tokens:
         raise disallowed
@@ -116,11 +116,11 @@ def _registration_tokens_allowed(gitlab: FakeGitLab, owner: Group | Project) -> 
     )
 
 
-def _reset_registration_token(caller: Caller, owner: Group | Project | None, kind: str, needed: Role) -> Reply:
+def _reset_registration_token(caller: Caller, owner: Group | Project | None, kind: str, required: Role) -> Reply:
     if owner is None or not caller.may_see(owner):
         raise errors.not_found(kind)
-    may = caller.is_admin or caller.role_in(owner) >= needed
-    if not (may and _registration_tokens_allowed(caller.gitlab, owner)):
+    permitted = caller.is_admin or caller.role_in(owner) >= required
+    if not (permitted and _registration_tokens_allowed(caller.gitlab, owner)):
         raise errors.forbidden()
     owner.registration_token = tokens.registration_token()
     return Reply(201, entities.registration_token(owner.registration_token))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which jobs a runner has worked on, and for which projects it works."""
+"""`GET /runners/:id/jobs` and `GET /runners/:id/projects`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fake_gitlab.params import Param
 from fake_gitlab.state import FakeGitLab
 
 
-def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Those of projects in which the caller is at least Reporter; `sort` counts only beside `order_by`."""
+def list_jobs(gitlab: FakeGitLab, call: Call) -> Reply:
+    """The runner's jobs in projects where the caller is at least Reporter; `sort` is ignored without `order_by`."""
     caller, params, runner = authenticate_and_find_runner(
         gitlab,
         call,
@@ -46,8 +46,8 @@ def jobs(gitlab: FakeGitLab, call: Call) -> Reply:
     )
 
 
-def projects(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Those that the caller may see, the newest first."""
+def list_projects(gitlab: FakeGitLab, call: Call) -> Reply:
+    """The runner's projects that the caller may see, by descending id."""
     caller, _, runner = authenticate_and_find_runner(gitlab, call)
     require_permission(caller.may_read(runner))
     assigned = [gitlab.projects[id_] for id_ in sorted(runner.project_ids, reverse=True) if id_ in gitlab.projects]
@@ -55,6 +55,6 @@ def projects(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/runners/{id}/jobs", jobs, "user"),
-    Endpoint("GET", "/runners/{id}/projects", projects, "user", needs="projects_of_runner_route"),
+    Endpoint("GET", "/runners/{id}/jobs", list_jobs, "user"),
+    Endpoint("GET", "/runners/{id}/projects", list_projects, "user", needs="projects_of_runner_route"),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One runner by its id: read, update, delete, reset its token, list its managers and jobs."""
+"""`/runners/:id`: read, update, delete, reset the token, list the managers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def update(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Only what is sent changes; a list of tags replaces the old one, and may be empty."""
+    """Change the attributes that are sent; `tag_list` replaces all tags and may be empty."""
     editable = [
         name for name in EDITABLE_ATTRIBUTES if name != "maintenance_note" or gitlab.has("maintenance_note_in_rest")
     ]
@@ -63,7 +63,7 @@ def delete(gitlab: FakeGitLab, call: Call) -> Reply:
     return Reply(204)
 
 
-def managers(gitlab: FakeGitLab, call: Call) -> Reply:
+def list_managers(gitlab: FakeGitLab, call: Call) -> Reply:
     caller, _, runner = authenticate_and_find_runner(gitlab, call)
     require_permission(caller.may_read(runner))
     return Reply(200, [entities.ci_runner_manager(gitlab, runner, manager) for manager in runner.managers.values()])
@@ -80,7 +80,10 @@ def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
 def authenticate_and_find_runner(
     gitlab: FakeGitLab, call: Call, declared: Sequence[Param] = (), **rules: Sequence[Any]
 ) -> tuple[Caller, dict[str, Any], Runner]:
-    """Let the caller in, read the parameters, find the runner: the order in which GitLab refuses."""
+    """Authenticate the caller, validate the parameters, find the runner.
+
+    Raises APIError 401 or 403, 400, 404: in the order of GitLab's checks.
+    """
     caller = authenticate(gitlab, call)
     params = read_params(call.params, [Param("id", integer, required=True), *declared], **rules)
     runner = gitlab.runners.get(params["id"])
@@ -103,6 +106,6 @@ ENDPOINTS = (
     Endpoint("GET", "/runners/{id}", show, "user"),
     Endpoint("PUT", "/runners/{id}", update, "user"),
     Endpoint("DELETE", "/runners/{id}", delete, "user"),
-    Endpoint("GET", "/runners/{id}/managers", managers, "user", needs="managers_route"),
+    Endpoint("GET", "/runners/{id}/managers", list_managers, "user", needs="managers_route"),
     Endpoint("POST", "/runners/{id}/reset_authentication_token", reset_token, "user"),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of runners, and assigning project runners to further projects."""
+"""Lists of runners, and the assignment of project runners to further projects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FILTERS = (
 
 
 def list_owned(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The runners that the caller can administer; instance runners belong to nobody in this sense."""
+    """The runners that the caller owns; never instance runners."""
     caller = authenticate(gitlab, call)
     owned = (
         runner for runner in gitlab.runners.values() if runner.runner_type != "instance_type" and _owns(caller, runner)
@@ -48,13 +48,13 @@ def list_all(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def list_of_project(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The project's own, those of the groups above it, and the instance's."""
+    """The project's runners, those of its ancestor groups, and the instance runners."""
     _, project = _project(gitlab, call)
     return _list(gitlab, call, gitlab.available_runners(project), scopes=_SCOPES)
 
 
 def list_of_group(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The group's own, those of the groups above it, and the instance's; not those of its projects."""
+    """The group's runners, those of its ancestor groups, and the instance runners; none of its descendants."""
     caller = authenticate(gitlab, call)
     group = gitlab.find_group(call.params["id"])
     if group is None or not caller.may_see(group):
@@ -64,8 +64,8 @@ def list_of_group(gitlab: FakeGitLab, call: Call) -> Reply:
     return _list(gitlab, call, gitlab.available_runners(group), scopes=())
 
 
-def assign(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Not idempotent: a second time is a 400."""
+def assign_to_project(gitlab: FakeGitLab, call: Call) -> Reply:
+    """Not idempotent: assigning a runner twice is a 400."""
     caller, project = _project(gitlab, call)
     runner = _runner(gitlab, call)
     if runner.runner_type == "group_type":
@@ -163,12 +163,12 @@ def _in_scope(gitlab: FakeGitLab, runner: Runner, scope: str) -> bool:
 
 
 def _has_version(runner: Runner, prefix: str | None) -> bool:
-    """Whole components only: `1` and `1.` are major version 1, not 10 to 19."""
+    """Whether a manager's version starts with the components of `prefix`: `1` and `1.` match 1.x, not 10 to 19."""
     if not prefix:
         return True
-    wanted = prefix.rstrip(".").split(".")
+    components = prefix.rstrip(".").split(".")
     return any(
-        manager.version is not None and manager.version.split(".")[: len(wanted)] == wanted
+        manager.version is not None and manager.version.split(".")[: len(components)] == components
         for manager in runner.managers.values()
     )
 
@@ -177,7 +177,7 @@ ENDPOINTS = (
     Endpoint("GET", "/runners", list_owned, "user"),
     Endpoint("GET", "/runners/all", list_all, "user"),
     Endpoint("GET", "/projects/{id:path}/runners", list_of_project, "user"),
-    Endpoint("POST", "/projects/{id:path}/runners", assign, "user"),
+    Endpoint("POST", "/projects/{id:path}/runners", assign_to_project, "user"),
     Endpoint("DELETE", "/projects/{id:path}/runners/{runner_id}", unassign_from_project, "user"),
     Endpoint("GET", "/groups/{id:path}/runners", list_of_group, "user"),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a runner's own token can do: verify, rotate, unregister. A user's token is worth nothing here."""
+"""The endpoints that take a runner's authentication token: verify, reset, unregister."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKEN = Param("token", required=True)
 
 
 def authenticate_runner(gitlab: FakeGitLab, call: Call, token: object) -> Runner:
-    """The runner that holds this token; 403 when there is none or its token has expired, see also `orphans.py`."""
+    """The runner with this token. Raises APIError 403 for an unknown or expired token, and see `orphans.py`."""
     runner = gitlab.runner_by_token(str(token or ""))
     if runner is None:
         raise errors.forbidden()
@@ -28,7 +28,7 @@ def authenticate_runner(gitlab: FakeGitLab, call: Call, token: object) -> Runner
 
 
 def verify(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Not a mere question: it makes a manager of the system id that is sent (or not sent), and counts as contact."""
+    """Validate the token. Side effects: a heartbeat of the runner, and of the manager, which is created if missing."""
     params = read_params(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = authenticate_runner(gitlab, call, params["token"])
     contact = runner.registered or gitlab.has("verify_is_contact_for_created_runners")
@@ -37,7 +37,7 @@ def verify(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Contact as well; and since GitLab Runner sends no system id here, its rotation of a token makes a ghost."""
+    """Reset the token. GitLab Runner sends no system id here, so a rotation creates the manager LEGACY_SYSTEM_ID."""
     params = read_params(call.params, [TOKEN, Param("system_id"), Param("info", mapping)])
     runner = authenticate_runner(gitlab, call, params["token"])
     _heartbeat(gitlab, call, runner, params)
@@ -47,7 +47,7 @@ def reset_token(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def unregister(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The whole runner goes, with all its managers."""
+    """Delete the runner with all its managers."""
     params = read_params(call.params, [TOKEN])
     runner = authenticate_runner(gitlab, call, params["token"])
     check_unmodified_since(call, runner.updated_at)
@@ -69,7 +69,7 @@ def unregister_manager(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def discover_router(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The one endpoint of this family that reads a header. This instance has no job router."""
+    """501: there is no job router. The only endpoint here that takes the token from a header."""
     authenticate_runner(gitlab, call, call.headers.get("runner-token"))
     return Reply(501, {"message": "Job Router is not available. Please contact your administrator."})
 
