@@ -71,7 +71,7 @@ def test_environment_is_expanded_in_url_and_token(write: Write, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("token", "short"),
+    ("token", "short_token"),
     [
         ("glrt-t3_abcdefghijkl", "abcdefghi"),
         ("glrt-abcdefghijkl", "abcdefghi"),
@@ -79,8 +79,8 @@ def test_environment_is_expanded_in_url_and_token(write: Write, monkeypatch: pyt
         ("abc", "abc"),
     ],
 )
-def test_only_a_part_of_the_token_is_shown(token: str, short: str, write: Write) -> None:
-    assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short == short
+def test_short_token(token: str, short_token: str, write: Write) -> None:
+    assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short_token == short_token
 
 
 @pytest.mark.parametrize(
