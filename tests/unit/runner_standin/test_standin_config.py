@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from runner_standin import cli, config, durations
 from runner_standin.config import ConfigError
-from standin_documents import VALID, INVALID
+from standin_documents import INVALID, VALID
 
 Write = Callable[[str], Path]
 
