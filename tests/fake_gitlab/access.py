@@ -33,24 +33,26 @@ class Caller:
             return True
         if owner is None:
             return False
-        needed = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
+        required = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
         group_id = owner.group_id if isinstance(owner, Project) else owner.id
         allowed = owner.allow_runner_registration and all(
             group.allow_runner_registration for group in self.gitlab.self_and_ancestors(group_id)
         )
-        return allowed and self.role_in(owner) >= needed
+        return allowed and self.role_in(owner) >= required
 
     def may_read(self, runner: Runner) -> bool:
         if self.is_admin or self.user.auditor or runner.runner_type == "instance_type":
             return True
         return any(self.role_in(owner) >= Role.MAINTAINER for owner in self._owners(runner))
 
+    def owns(self, runner: Runner) -> bool:
+        """Whether the role in the runner's group (Owner) or in one of its projects (Maintainer) permits changing it."""
+        required = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
+        return any(self.role_in(owner) >= required for owner in self._owners(runner))
+
     def may_update(self, runner: Runner) -> bool:
         """Also required to reset the token, to assign the runner, and to delete one that is in a single project."""
-        if self.is_admin:
-            return True
-        needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
-        return any(self.role_in(owner) >= needed for owner in self._owners(runner))
+        return self.is_admin or self.owns(runner)
 
     def may_read_maintenance_note(self, runner: Runner) -> bool:
         """Assumes that `may_read` holds."""

@@ -9,6 +9,7 @@ from fake_gitlab.api import (
     jobs,
     projects_and_groups,
     registration,
+    runner_assignment,
     runner_associations,
     runner_by_id,
     runner_lists,
@@ -20,6 +21,7 @@ from fake_gitlab.state import FakeGitLab
 ENDPOINTS: tuple[Endpoint, ...] = (
     *registration.ENDPOINTS,
     *runner_lists.ENDPOINTS,
+    *runner_assignment.ENDPOINTS,
     *runner_tokens.ENDPOINTS,
     *runner_by_id.ENDPOINTS,
     *runner_associations.ENDPOINTS,

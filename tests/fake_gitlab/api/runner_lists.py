@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of runners, and the assignment of project runners to further projects."""
+"""Lists of runners: the caller's own, all, a project's, a group's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from typing import Any
 
 from fake_gitlab import entities, errors
 from fake_gitlab.access import Caller, authenticate
-from fake_gitlab.api.runner_by_id import require_permission, runner_not_found
 from fake_gitlab.endpoint import Call, Endpoint, Reply
-from fake_gitlab.namespaces import Group, Project, Role
+from fake_gitlab.namespaces import Project
 from fake_gitlab.pagination import paginate
-from fake_gitlab.params import Param, boolean, integer, read_params, strings
-from fake_gitlab.preconditions import check_unmodified_since
-from fake_gitlab.runner_limits import limit_errors
-from fake_gitlab.runners import RUNNER_TYPES, Runner, full_messages
+from fake_gitlab.params import Param, boolean, read_params, strings
+from fake_gitlab.runners import RUNNER_TYPES, Runner
 from fake_gitlab.state import FakeGitLab
 from fake_gitlab.status import matches_status
 
@@ -34,9 +31,7 @@ _FILTERS = (
 def list_owned(gitlab: FakeGitLab, call: Call) -> Reply:
     """The runners that the caller owns; never instance runners."""
     caller = authenticate(gitlab, call)
-    owned = (
-        runner for runner in gitlab.runners.values() if runner.runner_type != "instance_type" and _owns(caller, runner)
-    )
+    owned = (runner for runner in gitlab.runners.values() if caller.owns(runner))
     return _list(gitlab, call, owned, scopes=_STATUSES)
 
 
@@ -49,7 +44,7 @@ def list_all(gitlab: FakeGitLab, call: Call) -> Reply:
 
 def list_of_project(gitlab: FakeGitLab, call: Call) -> Reply:
     """The project's runners, those of its ancestor groups, and the instance runners."""
-    _, project = _project(gitlab, call)
+    _, project = authenticate_in_project(gitlab, call)
     return _list(gitlab, call, gitlab.available_runners(project), scopes=_SCOPES)
 
 
@@ -64,46 +59,8 @@ def list_of_group(gitlab: FakeGitLab, call: Call) -> Reply:
     return _list(gitlab, call, gitlab.available_runners(group), scopes=())
 
 
-def assign_to_project(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Not idempotent: assigning a runner twice is a 400."""
-    caller, project = _project(gitlab, call)
-    runner = _runner(gitlab, call)
-    if runner.runner_type == "group_type":
-        raise errors.forbidden("Runner is a group runner")
-    if runner.runner_type == "instance_type" and caller.is_admin:
-        raise errors.internal_server_error()
-    if runner.locked and not caller.is_admin:
-        raise errors.forbidden("Runner is locked")
-    require_permission(caller.may_update(runner))
-    model_errors = limit_errors(gitlab, project)
-    if project.id in runner.project_ids:
-        model_errors = {"runner_projects": ["is invalid"]}
-    if model_errors:
-        raise errors.bad_request(f"Assign to Validation failed: {full_messages(model_errors)}", reason="runner_error")
-    runner.project_ids.append(project.id)
-    return Reply(201, entities.ci_runner(gitlab, runner))
-
-
-def unassign_from_project(gitlab: FakeGitLab, call: Call) -> Reply:
-    caller, project = _project(gitlab, call)
-    params = read_params(call.params, [Param("runner_id", integer, required=True)])
-    call.runner_id = params["runner_id"]
-    runner = gitlab.runners.get(params["runner_id"])
-    if runner is None or project.id not in runner.project_ids:
-        raise errors.not_found("Runner")
-    check_unmodified_since(call, runner.updated_at)
-    if runner.locked and not caller.is_admin:
-        raise errors.forbidden("Runner is locked")
-    if not gitlab.has("runner_stays_in_its_owner_project"):
-        if len(runner.project_ids) == 1:
-            raise errors.forbidden("Only one project associated with the runner. Please remove the runner instead")
-    elif project is gitlab.owner(runner):
-        raise errors.forbidden("You cannot unassign a runner from the owner project. Delete the runner instead")
-    runner.project_ids.remove(project.id)
-    return Reply(204)
-
-
-def _project(gitlab: FakeGitLab, call: Call) -> tuple[Caller, Project]:
+def authenticate_in_project(gitlab: FakeGitLab, call: Call) -> tuple[Caller, Project]:
+    """Authenticate the caller and find the project. Raises APIError 404 if it is invisible, 403 for a role too low."""
     caller = authenticate(gitlab, call)
     project = gitlab.find_project(call.params["id"])
     if project is None or not caller.may_see(project):
@@ -111,23 +68,6 @@ def _project(gitlab: FakeGitLab, call: Call) -> tuple[Caller, Project]:
     if not caller.may_list_runners_of(project):
         raise errors.forbidden()
     return caller, project
-
-
-def _runner(gitlab: FakeGitLab, call: Call) -> Runner:
-    params = read_params(call.params, [Param("runner_id", integer, required=True)])
-    call.runner_id = params["runner_id"]
-    runner = gitlab.runners.get(params["runner_id"])
-    if runner is None:
-        raise runner_not_found(gitlab)
-    return runner
-
-
-def _owns(caller: Caller, runner: Runner) -> bool:
-    owners: list[Group | Project] = [*caller.gitlab.owning_groups(runner)]
-    if runner.runner_type == "group_type":
-        return any(caller.role_in(group) >= Role.OWNER for group in owners)
-    projects = [caller.gitlab.projects[id_] for id_ in runner.project_ids if id_ in caller.gitlab.projects]
-    return any(caller.role_in(project) >= Role.MAINTAINER for project in projects)
 
 
 def _list(gitlab: FakeGitLab, call: Call, runners: Iterable[Runner], *, scopes: tuple[str, ...]) -> Reply:
@@ -177,7 +117,5 @@ ENDPOINTS = (
     Endpoint("GET", "/runners", list_owned, "user"),
     Endpoint("GET", "/runners/all", list_all, "user"),
     Endpoint("GET", "/projects/{id:path}/runners", list_of_project, "user"),
-    Endpoint("POST", "/projects/{id:path}/runners", assign_to_project, "user"),
-    Endpoint("DELETE", "/projects/{id:path}/runners/{runner_id}", unassign_from_project, "user"),
     Endpoint("GET", "/groups/{id:path}/runners", list_of_group, "user"),
 )
