@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container images of the lab, made from Debian packages without a registry.
+"""The container images of GitLab Runner and of jobs, built from Debian packages without a registry.
 
-`PYTHONPATH=molecule python -m images` makes them and prints the name of the image of GitLab Runner that the tests use.
+`PYTHONPATH=molecule python -m images` builds them and prints the tag of the image of GitLab Runner that the tests use.
 """
 
 from __future__ import annotations

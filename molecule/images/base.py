@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small root file systems: Debian packages unpacked, not installed, without documentation and the like."""
+"""Base images of unpacked Debian packages, without maintainer scripts, documentation and locales."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.host import CACHE, docker, run, say
+from lab.bootstrap import bootstrap
+from lab.host import CACHE, docker, say
 
 _SUITE = "trixie"
-_NOT_WANTED = (
+_EXCLUDED = (
     "./boot/*",
     "./dev/*",
     "./usr/bin/dpkg*",
@@ -33,12 +34,12 @@ _NOT_WANTED = (
     "./var/lib/apt*",
     "./var/lib/dpkg*",
 )
-_WANTED_STILL = ("./usr/sbin/update-ca-certificates",)
+_INCLUDED = ("./usr/sbin/update-ca-certificates",)
 
 
 def base_image(packages: Sequence[str]) -> str:
-    """Return the tag of an image with these packages of Debian and what they depend on, making it when missing."""
-    recipe = hashlib.sha256(" ".join([_SUITE, *packages, *_NOT_WANTED, *_WANTED_STILL]).encode()).hexdigest()[:12]
+    """Return the tag of an image with these Debian packages and their dependencies, built if missing."""
+    recipe = hashlib.sha256(" ".join([_SUITE, *packages, *_EXCLUDED, *_INCLUDED]).encode()).hexdigest()[:12]
     tag = f"pifleet/base:{recipe}"
     if docker("images", "-q", tag):
         return tag
@@ -51,17 +52,15 @@ def base_image(packages: Sequence[str]) -> str:
 
 
 def _unpack(packages: Sequence[str], archive: Path) -> None:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    whole, part = archive.with_suffix(".whole.tar"), archive.with_suffix(".part.tar")
-    run("mmdebstrap", "--variant=extract", f"--include={','.join(['base-files', *packages])}", _SUITE, str(whole))
-    run("chown", f"{os.getuid()}:{os.getgid()}", str(whole))
-    with tarfile.open(whole) as source, tarfile.open(part, "w") as target:
+    unfiltered, filtered = archive.with_suffix(".unfiltered.tar"), archive.with_suffix(".filtered.tar")
+    bootstrap(_SUITE, unfiltered, variant="extract", packages=",".join(["base-files", *packages]))
+    with tarfile.open(unfiltered) as source, tarfile.open(filtered, "w") as target:
         for member in source:
-            if _wanted(member.name):
+            if _is_included(member.name):
                 target.addfile(member, source.extractfile(member) if member.isreg() else None)
-    whole.unlink()
-    os.replace(part, archive)
+    unfiltered.unlink()
+    os.replace(filtered, archive)
 
 
-def _wanted(name: str) -> bool:
-    return name in _WANTED_STILL or not any(fnmatch.fnmatchcase(name, pattern) for pattern in _NOT_WANTED)
+def _is_included(name: str) -> bool:
+    return name in _INCLUDED or not any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXCLUDED)

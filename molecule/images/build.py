@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which images there are, and what goes into them."""
+"""The images of GitLab Runner, its helper, and jobs: their packages and files."""
 
 from __future__ import annotations
 
@@ -14,75 +14,75 @@ from lab.host import RECIPE_LABEL, ROOT, LabError, docker, say
 
 from .base import base_image
 
-_FOLDER = Path(__file__).parent
+_DIRECTORY = Path(__file__).parent
 _STANDIN = ROOT / "tests" / "runner_standin"
-_KEY_TABLE = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
+_CONFIG_SCHEMA = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 
 
 def runner_image() -> str:
-    """Return the image of GitLab Runner that the tests use, made when it is missing.
+    """Return the tag of the image of GitLab Runner that the tests use, built if missing.
 
-    The one that `GITLAB_RUNNER_IMAGE` names, else one around the `gitlab-runner` of this machine's PATH, else one
-    around the stand-in. This is the only place that decides it.
+    The image that `GITLAB_RUNNER_IMAGE` names, else one with the `gitlab-runner` on this machine's PATH, else one with
+    the stand-in. Raises LabError if the engine does not have the named image.
     """
-    given = os.environ.get("GITLAB_RUNNER_IMAGE")
-    if given:
-        if not docker("images", "-q", given):
+    image = os.environ.get("GITLAB_RUNNER_IMAGE")
+    if image:
+        if not docker("images", "-q", image):
             raise LabError(
-                f"GITLAB_RUNNER_IMAGE names {given}, which this machine's engine does not have: pull it first."
+                f"GITLAB_RUNNER_IMAGE is {image}, which this machine's Docker engine does not have: pull it first."
             )
-        return given
+        return image
     program = shutil.which("gitlab-runner")
     if program:
         return _runner_image("pifleet/gitlab-runner:local", {"usr/bin/gitlab-runner": Path(program)})
     files = {
         "usr/lib/runner_standin": _STANDIN,
-        "usr/lib/runner_standin/config_schema.json": _KEY_TABLE,
-        "usr/bin/gitlab-runner": _FOLDER / "runner" / "standin",
+        "usr/lib/runner_standin/config_schema.json": _CONFIG_SCHEMA,
+        "usr/bin/gitlab-runner": _DIRECTORY / "runner" / "standin",
     }
     return _runner_image("pifleet/gitlab-runner:standin", files)
 
 
 def helper_image() -> str | None:
-    """Return the helper image that the Docker executor of a real `gitlab-runner` needs, None with the stand-in."""
+    """Return the helper image that the Docker executor of the real `gitlab-runner` needs, None with the stand-in."""
     program = shutil.which("gitlab-runner-helper")
     if os.environ.get("GITLAB_RUNNER_IMAGE") or not shutil.which("gitlab-runner") or not program:
         return None
     files = {
         "usr/bin/gitlab-runner-helper": Path(program),
-        "usr/bin/gitlab-runner-build": _FOLDER / "runner" / "gitlab-runner-build",
+        "usr/bin/gitlab-runner-build": _DIRECTORY / "runner" / "gitlab-runner-build",
     }
     return _build(
-        "pifleet/gitlab-runner-helper:local", _FOLDER / "runner" / "helper.Dockerfile", _HELPER_PACKAGES, files
+        "pifleet/gitlab-runner-helper:local", _DIRECTORY / "runner" / "helper.Dockerfile", _HELPER_PACKAGES, files
     )
 
 
 def job_image() -> str:
-    """Return the image in which ordinary jobs run: busybox, nothing else."""
-    return _build("pifleet/job:busybox", _FOLDER / "job" / "Dockerfile", ("busybox-static",), {})
+    """Return the image of ordinary jobs: busybox."""
+    return _build("pifleet/job:busybox", _DIRECTORY / "job" / "Dockerfile", ("busybox-static",), {})
 
 
 def docker_job_image() -> str:
-    """Return the image of jobs that build images: busybox and a Docker client."""
-    return _build("pifleet/job:docker", _FOLDER / "job" / "Dockerfile", ("busybox-static", "docker-cli"), {})
+    """Return the image of jobs that build images: busybox and the Docker CLI."""
+    return _build("pifleet/job:docker", _DIRECTORY / "job" / "Dockerfile", ("busybox-static", "docker-cli"), {})
 
 
 def _runner_image(tag: str, files: Mapping[str, Path]) -> str:
-    entrypoint = {"entrypoint": _FOLDER / "runner" / "entrypoint"}
-    return _build(tag, _FOLDER / "runner" / "Dockerfile", _RUNNER_PACKAGES, {**files, **entrypoint})
+    entrypoint = {"entrypoint": _DIRECTORY / "runner" / "entrypoint"}
+    return _build(tag, _DIRECTORY / "runner" / "Dockerfile", _RUNNER_PACKAGES, {**files, **entrypoint})
 
 
 def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[str, Path]) -> str:
-    """Build an image of Debian packages and of files (path in the image -> file or folder), unless it is up to date."""
+    """Build an image of Debian packages and files (path in the image -> file or directory) unless up to date."""
     base = base_image(packages)
     with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
         context = Path(folder)
         (context / "root" / "etc").mkdir(parents=True)
         shutil.copy(dockerfile, context / "Dockerfile")
         for name in ("passwd", "group"):
-            shutil.copy(_FOLDER / name, context / "root" / "etc")
+            shutil.copy(_DIRECTORY / name, context / "root" / "etc")
         for target, source in files.items():
             _copy(source, context / "root" / target)
         recipe = _digest(context, base)

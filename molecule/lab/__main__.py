@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make, show and remove labs: `python -m lab up NAME`, `... demo NAME`, `... down NAME`, `... clean`."""
+"""Create, demonstrate and remove labs: `python -m lab up NAME`, `... demo NAME`, `... down NAME`, `... clean`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .host import LABEL, RECIPE_LABEL, STATE, LabError, docker, engine_answers, 
 from .images import lab_images
 from .inventory import write_inventory
 from .pi_image import pi_image
-from .pis import boot, wait_for_ssh, wanted_pis
+from .pis import pi_specs, start_pi, wait_for_ssh
 from .services import PROJECT_ID, REGISTRY_NAME, api_token, ensure_gitlab, ensure_network, ensure_registry, stop_gitlab
 
 
 def up(name: str, count: int) -> None:
-    """Make a lab of `count` Pis, or complete the one that is there."""
+    """Create a lab of `count` Pis, or start what an existing one lacks."""
     ensure_engine()
     folder = STATE / name
     folder.mkdir(parents=True, exist_ok=True)
     key = folder / "id_ed25519"
     if not key.exists():
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"pifleet-{name}", "-f", str(key))
-    pis = wanted_pis(count)
+    pis = pi_specs(count)
     for suite in sorted({pi.suite for pi in pis}):
         pi_image(suite)
     address = ensure_network(name)
@@ -35,7 +35,7 @@ def up(name: str, count: int) -> None:
     url = ensure_gitlab(folder, address)
     public_key = key.with_suffix(".pub").read_text().strip()
     with ThreadPoolExecutor() as pool:
-        pis = list(pool.map(lambda pi: boot(name, pi, public_key), pis))
+        pis = list(pool.map(lambda pi: start_pi(name, pi, public_key), pis))
         list(pool.map(lambda pi: wait_for_ssh(pi, key, folder / "known_hosts"), pis))
     references = {image.variable: f"{REGISTRY_NAME}/{image.name}" for image in images}
     variables = {
@@ -70,7 +70,7 @@ def clean() -> None:
     for folder in sorted(path for path in STATE.glob("*") if path.is_dir()):
         down(folder.name)
     if engine_answers():
-        # Children before their base; rebuilt images lose their name but keep the label of their recipe.
+        # By label first: these are built on the pifleet/ base images, and untagged ones are left by rebuilds.
         for selection in (["--filter", f"label={RECIPE_LABEL}"], ["--filter", "reference=pifleet/*"]):
             images = docker("images", "-q", *selection).split()
             if images:
@@ -80,24 +80,28 @@ def clean() -> None:
 
 
 def main() -> int:
-    """Run the command line; a LabError becomes one line and exit code 1."""
+    """Run the command line; a LabError is printed as one line, with exit code 1."""
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, what in (("up", "make a lab"), ("demo", "make a lab and a fleet of it"), ("down", "remove a lab")):
-        sub = commands.add_parser(command, help=what)
+    for command, description in (
+        ("up", "create a lab"),
+        ("demo", "create a lab and run the demo"),
+        ("down", "remove a lab"),
+    ):
+        sub = commands.add_parser(command, help=description)
         sub.add_argument("name")
         if command != "down":
             sub.add_argument(
                 "--pis", type=int, default=int(os.environ.get("LAB_PIS", "3")), help="default: %(default)s"
             )
-    commands.add_parser("clean", help="remove every lab, its images and the engine that it started")
+    commands.add_parser("clean", help="remove every lab, its images and the Docker engine that it started")
     arguments = parser.parse_args()
     try:
         match arguments.command:
             case "up":
                 up(arguments.name, arguments.pis)
             case "demo":
-                # From bare Pis, also when a demo was here before.
+                # Start from bare Pis even if an earlier demo is still up.
                 down(arguments.name)
                 up(arguments.name, arguments.pis)
                 demo(arguments.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job, shown: bare Pis become a fleet, a job of each kind runs on one, a second run changes nothing."""
+"""The demo: site.yml on bare Pis, a job on each kind of runner, and a second run that changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUILD = [
 
 
 def demo(name: str) -> None:
-    """Run the demo on the lab of that name; a LabError when anything is not as promised."""
+    """Run the demo on the lab of that name. Raises LabError when a step fails."""
     lab = Lab(name, [])
     pis = sorted(lab.addresses)
     _title(f"1. site.yml on {len(pis)} bare Pis")
@@ -29,8 +29,8 @@ def demo(name: str) -> None:
     first = time.monotonic() - started
 
     _title("2. a job for each kind of runner")
-    _job(lab, "docker", pis[-1], _GREETING)
-    _job(lab, "docker-build", pis[0], _BUILD)
+    _run_job(lab, "docker", pis[-1], _GREETING)
+    _run_job(lab, "docker-build", pis[0], _BUILD)
 
     _title("3. site.yml again")
     lab.gitlab.call("DELETE", "/journal")
@@ -48,7 +48,7 @@ def demo(name: str) -> None:
 
     _title("The fleet")
     _print_table(
-        ["Pi", "architecture", "engine", "swarm role", "runner", "id", "status", "last contact"], _fleet(lab, pis)
+        ["Pi", "architecture", "engine", "swarm role", "runner", "id", "status", "last contact"], _fleet_rows(lab, pis)
     )
     print(
         textwrap.dedent(f"""
@@ -59,14 +59,14 @@ def demo(name: str) -> None:
     )
 
 
-def _job(lab: Lab, kind: str, pi: str, script: list[str]) -> None:
+def _run_job(lab: Lab, kind: str, pi: str, script: list[str]) -> None:
     print(f"\nqueued for the tags {kind}, {pi}:", *script, sep="\n  $ ", flush=True)
-    job = lab.gitlab.finished_job(script=script, tag_list=[kind, pi], name=kind)
+    job = lab.gitlab.run_job(script=script, tag_list=[kind, pi], name=kind)
     print(textwrap.indent(job["trace"].strip(), "  | "))
-    _require(job["status"] == "success", f"the job for {kind} ended as {job['status']} ({job['failure_reason']})")
+    _require(job["status"] == "success", f"the job for {kind} finished as {job['status']} ({job['failure_reason']})")
 
 
-def _fleet(lab: Lab, pis: list[str]) -> list[list[str]]:
+def _fleet_rows(lab: Lab, pis: list[str]) -> list[list[str]]:
     rows = []
     runners: list[dict[str, Any]] = lab.gitlab.runners()
     for pi in pis:
@@ -94,6 +94,6 @@ def _title(text: str) -> None:
     print(f"\n=== {text} ===\n", flush=True)
 
 
-def _require(condition: bool, otherwise: str) -> None:
+def _require(condition: bool, message: str) -> None:
     if not condition:
-        raise LabError(otherwise)
+        raise LabError(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A running lab as the demo and the tests see it: its Pis, its playbook runs, its GitLab."""
+"""Access to a running lab for the demo and the tests: its Pis, its playbook runs, its fake GitLab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JOB_ENDS = ("success", "failed", "canceled")
 
 
 def eventually(condition: Callable[[], bool], timeout: float = 60) -> None:
-    """Return once the condition holds; a LabError when the time is over."""
+    """Return once the condition holds. Raises LabError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -32,7 +32,7 @@ def eventually(condition: Callable[[], bool], timeout: float = 60) -> None:
 
 
 class GitLab:
-    """The strings of the lab's fake GitLab: queue jobs, read the journal, do what people do in its web page."""
+    """A client for the control API of the lab's fake GitLab (`/_fake`): runners, jobs, journal."""
 
     def __init__(self, url: str, ca: Path) -> None:
         self.url = url
@@ -49,7 +49,7 @@ class GitLab:
         return json.loads(text) if text else None
 
     def runners(self) -> list[dict[str, Any]]:
-        """Return the runners of the instance with their managers; no token among it."""
+        """Return all runners with their managers, without tokens."""
         runners: list[dict[str, Any]] = self.call("GET", "/runners")
         return runners
 
@@ -58,48 +58,51 @@ class GitLab:
         return [f"{entry['method']} {entry['path']}" for entry in self.call("GET", "/journal?writes=1")]
 
     def requests_of_ansible(self) -> Counter[str]:
-        """Count the requests since the journal was cleared that a runner process does not send."""
+        """Count the requests since the journal was cleared, except GitLab Runner's: `GET /api/v4/runners/:id` -> 2."""
         entries = [entry for entry in self.call("GET", "/journal") if entry["family"] != "job"]
         return Counter(f"{entry['method']} {re.sub(r'/[0-9]+', '/:id', entry['path'])}" for entry in entries)
 
-    def finished_job(self, timeout: int = 60, **job: Any) -> dict[str, Any]:
-        """Queue a job, wait until it has ended, and return it with its trace; a LabError when nobody takes it."""
-        return self.job_in(self.call("POST", "/jobs", **job)["id"], JOB_ENDS, timeout)
+    def run_job(self, timeout: int = 60, **job: Any) -> dict[str, Any]:
+        """Queue a job, wait until it is finished, and return it with its trace. Raises LabError after `timeout` s."""
+        return self.wait_for_job(self.call("POST", "/jobs", **job)["id"], JOB_ENDS, timeout)
 
-    def job_in(self, number: int, statuses: Collection[str], timeout: int = 60) -> dict[str, Any]:
-        """Wait until the job has one of the statuses, and return it with its trace; a LabError when it never has."""
-        found: dict[str, Any] = {}
+    def wait_for_job(self, job_id: int, statuses: Collection[str], timeout: int = 60) -> dict[str, Any]:
+        """Return the job, with its trace, once it has one of the statuses. Raises LabError after `timeout` s."""
+        job: dict[str, Any] = {}
 
-        def arrived() -> bool:
-            found.update(self.call("GET", f"/jobs/{number}"))
-            return found["status"] in statuses
+        def has_status() -> bool:
+            job.update(self.call("GET", f"/jobs/{job_id}"))
+            return job["status"] in statuses
 
         try:
-            eventually(arrived, timeout)
+            eventually(has_status, timeout)
         except LabError as error:
-            tags, status, trace = found.get("tag_list"), found["status"], found["trace"]
-            raise LabError(f"job {number} {tags} is {status} after {timeout} s:\n{trace}") from error
-        return found
+            tags, status, trace = job.get("tag_list"), job["status"], job["trace"]
+            raise LabError(f"job {job_id} {tags} is {status} after {timeout} s:\n{trace}") from error
+        return job
 
 
 @dataclass(frozen=True)
 class Play:
-    """What a run of ansible-playbook came to."""
+    """The result of a run of ansible-playbook."""
 
     code: int
     output: str
     executions: list[dict[str, str]] = field(default_factory=list)
-    """One entry per execution of a module, as the callback module_executions writes them."""
+    """One entry per module execution, as the callback plugin module_executions writes them."""
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
-        """The numbers of the recap by host: ok, changed, unreachable, failed, skipped, rescued, ignored."""
+        """The counts of PLAY RECAP by host: ok, changed, unreachable, failed, skipped, rescued, ignored."""
         lines = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
         return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", rest)} for host, rest in lines}
 
 
 class Lab:
-    """A lab that is up, and the fleet that `inventories` make of it."""
+    """A lab that is up, with the inventory of a fleet: molecule/fleet, `inventories`, and the lab's own.
+
+    Raises LabError when there is no lab of that name.
+    """
 
     def __init__(self, name: str, inventories: list[Path]) -> None:
         self.folder = STATE / name
@@ -112,13 +115,13 @@ class Lab:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The Pis' addresses by inventory name."""
+        """The IP addresses of the Pis by inventory name."""
         inventory = configparser.ConfigParser(allow_no_value=True, delimiters=(" ",))
         inventory.read(self.folder / "inventory" / "pis.ini")
         return {name: re.search(r"ansible_host=(\S+)", rest or "").group(1) for name, rest in inventory["pis"].items()}  # type: ignore[union-attr]
 
     def ssh(self, pi: str, command: str) -> str:
-        """Run a command on a Pi as root and return its output; a LabError when it fails."""
+        """Run a command on a Pi as root and return its standard output, stripped. Raises LabError when it fails."""
         done = subprocess.run(
             [
                 "ssh", "-i", str(self.folder / "id_ed25519"), "-o", "BatchMode=yes", "-o", "ControlMaster=auto",
@@ -139,7 +142,7 @@ class Lab:
         show: bool = False,
         **environment: str,
     ) -> Play:
-        """Run ansible-playbook on the fleet and return what came of it; `show` prints its output as it comes."""
+        """Run ansible-playbook on the fleet; `show` prints its output as it is written."""
         record = self.folder / "executions.jsonl"
         record.unlink(missing_ok=True)
         inventories = [argument for path in self.inventories for argument in ("-i", str(path))]
@@ -166,5 +169,5 @@ class Lab:
 
 
 def _without_ansible(environment: Mapping[str, str]) -> dict[str, str]:
-    # Molecule, for one, asks for colours.
+    # Molecule sets ANSIBLE_FORCE_COLOR, among others.
     return {name: value for name, value in environment.items() if not name.startswith("ANSIBLE_")}

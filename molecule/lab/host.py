@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine that the lab runs on: its commands, its engine, the folders that the lab may write."""
+"""The machine that the lab runs on: commands, the Docker engine, the directories of the lab."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ CACHE = ROOT / ".cache" / "images"
 STATE = ROOT / ".lab"
 LABEL = "ci.pifleet.lab"
 RECIPE_LABEL = "ci.pifleet.recipe"
-"""What an image was made from; images that a rebuild left without a name still have it."""
+"""The label with an image's recipe, a digest of what it was built from; untagged images of older builds keep it."""
 _ENGINE_PID = STATE / "dockerd.pid"
 
 
 class LabError(Exception):
-    """One sentence: what is missing on this machine, and what to do."""
+    """One sentence for the user: what is missing or failed, and what to do."""
 
 
 def say(text: str) -> None:
-    """Print a line of progress at once."""
+    """Print a line of progress to stderr."""
     print(f"[lab] {text}", file=sys.stderr, flush=True)
 
 
 def as_root(*command: str) -> list[str]:
-    """Return the command as root runs it: itself, or through sudo for anybody else."""
+    """Prefix the command with sudo unless this process is root."""
     return list(command) if os.geteuid() == 0 else ["sudo", *command]
 
 
 def run(*command: str, stdin: str | None = None, check: bool = True) -> str:
-    """Run a command as root and return its standard output; a failure becomes a LabError with what it said."""
+    """Run a command as root and return its standard output, stripped. With `check` a failure raises LabError."""
     done = subprocess.run(as_root(*command), input=stdin, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()
-        raise LabError(f"`{' '.join(command[:6])} ...` failed with {done.returncode}: {said[-2000:]}")
+        output = (done.stderr or done.stdout).strip()
+        raise LabError(f"`{' '.join(command[:6])} ...` failed with {done.returncode}: {output[-2000:]}")
     return done.stdout.strip()
 
 
 def docker(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
-    """Run the docker client of this machine against the default engine."""
+    """Run the docker CLI, as `run` does, against this machine's default engine."""
     return run("docker", *arguments, stdin=stdin, check=check)
 
 
@@ -53,7 +53,7 @@ def engine_answers() -> bool:
 
 
 def ensure_engine() -> None:
-    """Start the Docker engine when none answers: the system's service, else a dockerd that `stop_engine` ends."""
+    """Start the Docker engine if none answers: the systemd service, else a dockerd that `stop_engine` stops."""
     if engine_answers():
         return
     if not shutil.which("dockerd") and not Path("/usr/sbin/dockerd").exists():
@@ -79,7 +79,7 @@ def ensure_engine() -> None:
 
 
 def stop_engine() -> None:
-    """End the dockerd that `ensure_engine` started; an engine that was there before stays."""
+    """Stop the dockerd that `ensure_engine` started; any other engine keeps running."""
     if not _ENGINE_PID.exists():
         return
     pid = _ENGINE_PID.read_text().strip()
@@ -94,5 +94,5 @@ def stop_engine() -> None:
 
 
 def cgroup_v1() -> bool:
-    """Tell whether the engine places containers in version 1 control groups."""
+    """Tell whether the engine uses cgroup v1."""
     return docker("info", "--format", "{{.CgroupVersion}}") == "1"

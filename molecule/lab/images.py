@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The images that the Pis of a lab pull: GitLab Runner and what jobs run in."""
+"""The images in a lab's registry: GitLab Runner and the job images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from images import docker_job_image, helper_image, job_image, runner_image
 
 @dataclass(frozen=True)
 class LabImage:
-    """An image: its tag in this machine's engine, its name in the registry, its variable in the inventory."""
+    """An image: tag in this machine's engine, name in the lab's registry, inventory variable that refers to it."""
 
     tag: str
     name: str
@@ -18,7 +18,7 @@ class LabImage:
 
 
 def lab_images() -> list[LabImage]:
-    """Return the images of the lab, made where they are missing."""
+    """Return the images of the lab, built if missing."""
     images = [
         LabImage(runner_image(), "gitlab-runner:lab", "gitlab_runner_image"),
         LabImage(job_image(), "job:busybox", "lab_job_image"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inventory of a lab: what a user with these Pis would write."""
+"""The inventory of a lab, as a user with these Pis would write it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_inventory(folder: Path, pis: list[Pi], variables: dict[str, Any]) -> P
     group.mkdir(parents=True, exist_ok=True)
     lines = ["[pis]"]
     for pi in pis:
-        password = f" ansible_become_password={PASSWORD}" if pi.asks_password else ""
+        password = f" ansible_become_password={PASSWORD}" if pi.sudo_requires_password else ""
         lines.append(f"{pi.name} ansible_host={pi.address}{password}")
     (inventory / "pis.ini").write_text("\n".join(lines) + "\n")
     connection = {
@@ -31,6 +31,6 @@ def write_inventory(folder: Path, pis: list[Pi], variables: dict[str, Any]) -> P
 
 
 def _write(path: Path, variables: dict[str, Any]) -> None:
-    # JSON is YAML; the values hold a token, hence the mode.
+    # JSON is valid YAML. The mode protects the API token.
     path.touch(mode=0o600)
     path.write_text(json.dumps(variables, indent=2) + "\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The simulated Pis: containers with systemd, SSH and room for an engine of their own."""
+"""The simulated Pis: containers with systemd, SSH and a volume for their own Docker engine."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from .host import LABEL, LabError, cgroup_v1, docker, say
 from .pi_image import pi_image
 
 PASSWORD = "raspberry"  # noqa: S105 - of the simulated Pis, as customize.sh sets it
-_DRESS = Path(__file__).with_name("dress.sh")
+_FIRST_BOOT = Path(__file__).with_name("first_boot.sh")
 
 
 @dataclass(frozen=True)
 class Pi:
-    """One simulated Pi: how it is called, what it looks like, how it is reached."""
+    """One simulated Pi; `name` is its inventory name, `address` is set once it runs."""
 
     name: str
     suite: str
     hostname: str
     raspbian: bool
-    """Dressed as 32-bit Raspberry Pi OS: os-release says raspbian, dpkg says armhf."""
-    asks_password: bool
+    """Looks like 32-bit Raspberry Pi OS: ID=raspbian in os-release, armhf from dpkg --print-architecture."""
+    sudo_requires_password: bool
     """sudo asks for the password, as on Raspberry Pi OS since April 2026."""
     address: str = ""
 
 
-def wanted_pis(count: int) -> list[Pi]:
+def pi_specs(count: int) -> list[Pi]:
     """Return `count` Pis, bookworm and trixie in turn; the first asks for a password, the third is 32-bit Raspbian."""
     return [
         Pi(
             name=f"pi-{number:02}",
             suite="bookworm" if number % 2 else "trixie",
-            # Two Pis whose owner kept the default host name: it must never serve as a key.
+            # Two Pis with the default host name: host names are not unique in a fleet.
             hostname="raspberrypi" if number in (1, 2) else f"pi-{number:02}",
             raspbian=number == 3,
-            asks_password=number == 1,
+            sudo_requires_password=number == 1,
         )
         for number in range(1, count + 1)
     ]
 
 
-def boot(lab: str, pi: Pi, public_key: str) -> Pi:
-    """Start the Pi's container unless it runs, and return the Pi with its address."""
+def start_pi(lab: str, pi: Pi, public_key: str) -> Pi:
+    """Start the Pi's container unless it runs, and return the Pi with its IP address."""
     container = f"pifleet-{lab}-{pi.name}"
     running = docker("inspect", "-f", "{{.State.Running}}", container, check=False)
     if running != "true":
@@ -54,17 +54,18 @@ def boot(lab: str, pi: Pi, public_key: str) -> Pi:
         say(f"booting {pi.name} ({pi.suite}{', 32-bit Raspbian' if pi.raspbian else ''})")
         docker(
             "run", "--detach", "--name", container, "--label", f"{LABEL}={lab}", "--network", f"pifleet-{lab}",
-            "--hostname", pi.hostname, "--env", "container=docker", *_machine_options(),
+            "--hostname", pi.hostname, "--env", "container=docker", *_container_options(),
             "--tmpfs", "/run", "--tmpfs", "/run/lock", "--volume", "/var/lib/docker", pi_image(pi.suite), "/sbin/init",
         )  # fmt: skip
-        _dress(container, pi, public_key)
+        _first_boot(container, pi, public_key)
     network = f"pifleet-{lab}"
     address = docker("inspect", "-f", f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}', container)
     return Pi(**{**pi.__dict__, "address": address})
 
 
-def _machine_options() -> list[str]:
-    # An engine inside needs systempaths and seccomp open; --privileged fails on a host that lacks a capability itself.
+def _container_options() -> list[str]:
+    # A Docker engine in a container needs unmasked system paths and no seccomp filter. --privileged implies both, but
+    # fails where the host itself lacks a capability.
     options = ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"]
     if cgroup_v1():
         return [
@@ -74,13 +75,13 @@ def _machine_options() -> list[str]:
     return ["--privileged", "--cgroupns=private"]
 
 
-def _dress(container: str, pi: Pi, public_key: str) -> None:
-    answers = ("yes" if pi.asks_password else "no", "yes" if pi.raspbian else "no")
-    docker("exec", "-i", container, "/bin/sh", "-s", "--", public_key, *answers, stdin=_DRESS.read_text())
+def _first_boot(container: str, pi: Pi, public_key: str) -> None:
+    options = ("yes" if pi.sudo_requires_password else "no", "yes" if pi.raspbian else "no")
+    docker("exec", "-i", container, "/bin/sh", "-s", "--", public_key, *options, stdin=_FIRST_BOOT.read_text())
 
 
 def wait_for_ssh(pi: Pi, key: Path, known_hosts: Path) -> None:
-    """Return when the Pi answers a command over SSH; a LabError after a minute."""
+    """Return when the Pi runs a command over SSH. Raises LabError after 60 attempts, about a minute."""
     command = [
         "ssh", "-i", str(key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
         "-o", "ConnectTimeout=3", "-o", f"UserKnownHostsFile={known_hosts}", f"pi@{pi.address}", "true",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands beside the Pis in a lab: the fake GitLab (HTTPS, private CA) and a registry with the images."""
+"""The services of a lab: its network, the fake GitLab (HTTPS, private CA) and an image registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PYTHONPATH = f"{ROOT / 'tests'}{os.pathsep}{ROOT / '.cache' / 'collections'}"
 
 
 def ensure_network(lab: str) -> str:
-    """Make the lab's network unless it is there, and return the address of this machine in it."""
+    """Create the lab's network if missing, and return this machine's IP address in it."""
     network = f"pifleet-{lab}"
     if not docker("network", "ls", "-q", "--filter", f"name=^{network}$"):
         docker("network", "create", "--label", f"{LABEL}={lab}", network)
@@ -33,7 +33,7 @@ def ensure_network(lab: str) -> str:
 
 
 def ensure_registry(lab: str, images: dict[str, str]) -> None:
-    """Start the registry and push `images` (name in the registry -> tag in this machine's engine) to it."""
+    """Start the registry and push `images` to it (name in the registry -> tag in this machine's engine)."""
     container = f"pifleet-{lab}-registry"
     if docker("inspect", "-f", "{{.State.Running}}", container, check=False) != "true":
         docker("rm", "-f", "-v", container, check=False)
@@ -46,18 +46,18 @@ def ensure_registry(lab: str, images: dict[str, str]) -> None:
     port = docker("port", container, "5000/tcp").splitlines()[0].rsplit(":", 1)[1]
     _wait_for(f"http://127.0.0.1:{port}/v2/", "the lab's registry")
     for name, tag in images.items():
-        # The engine trusts registries on the loopback address without TLS; the Pis reach the same one by its name.
-        pushed = f"127.0.0.1:{port}/{name}"
+        # Docker allows plain HTTP for a registry on the loopback address; the Pis use its name in the lab's network.
+        target = f"127.0.0.1:{port}/{name}"
         say(f"pushing {tag} to the lab's registry as {name}")
-        docker("tag", tag, pushed)
-        docker("push", "--quiet", pushed)
-        docker("rmi", pushed)
+        docker("tag", tag, target)
+        docker("push", "--quiet", target)
+        docker("rmi", target)
 
 
 def ensure_gitlab(folder: Path, address: str) -> str:
     """Start the fake GitLab of the lab in `folder` unless it runs, and return its URL."""
     url = f"https://{address}:{GITLAB_PORT}"
-    if _running(folder):
+    if _running_pid(folder):
         return url
     tls = folder / "tls"
     environment = {**os.environ, "PYTHONPATH": _PYTHONPATH}
@@ -83,21 +83,21 @@ def ensure_gitlab(folder: Path, address: str) -> str:
 
 
 def api_token(folder: Path) -> str:
-    """Return the personal access token that the lab's playbooks use (scopes create_runner, manage_runner, read_api)."""
+    """Return the personal access token of the lab's playbooks (scopes create_runner, manage_runner, read_api)."""
     seed = json.loads((folder / "gitlab-seed.json").read_text())
     return str(seed["users"][0]["tokens"][0]["value"])
 
 
 def stop_gitlab(folder: Path) -> None:
-    """End the fake GitLab of the lab in `folder`, if it runs."""
-    pid = _running(folder)
+    """Stop the fake GitLab of the lab in `folder`, if it runs."""
+    pid = _running_pid(folder)
     if pid:
         os.kill(pid, signal.SIGTERM)
     (folder / "gitlab.pid").unlink(missing_ok=True)
 
 
 def _seed() -> dict[str, object]:
-    # The least that a user of the role needs; an instance like this one is what GitLab sets up by default.
+    # A user with the minimal scopes and role, on an instance with GitLab's default settings.
     token = {"value": f"glpat-{secrets.token_urlsafe(15)}", "scopes": ["create_runner", "manage_runner", "read_api"]}
     return {
         "users": [{"username": "fleet", "tokens": [token]}],
@@ -106,7 +106,8 @@ def _seed() -> dict[str, object]:
     }
 
 
-def _running(folder: Path) -> int:
+def _running_pid(folder: Path) -> int:
+    """The process id of the lab's fake GitLab, 0 when it does not run."""
     try:
         pid = int((folder / "gitlab.pid").read_text())
     except (FileNotFoundError, ValueError):

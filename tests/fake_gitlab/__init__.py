@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A GitLab runner API to test against: faithful in its refusals and side effects, and breakable on order."""
+"""A fake GitLab: the runner API and its GraphQL counterpart over HTTP, with GitLab's errors and side effects.
+
+Tests add outages with `Fault` and read what was requested from `FakeGitLab.journal`.
+"""
 
 from __future__ import annotations
 
 from fake_gitlab.clock import Clock
+from fake_gitlab.endpoint import Reply
 from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.journal import Entry
 from fake_gitlab.namespaces import Group, Project, Role
@@ -23,6 +27,7 @@ __all__ = [
     "Group",
     "Manager",
     "Project",
+    "Reply",
     "Role",
     "Runner",
     "Server",

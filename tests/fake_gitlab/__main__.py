@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from fake_gitlab import seed, tls
-from fake_gitlab.server import configuration
+from fake_gitlab.server import uvicorn_config
 from fake_gitlab.state import FakeGitLab
 
 
@@ -25,13 +25,13 @@ def main() -> None:
         logging.basicConfig(format="%(asctime)s %(message)s")
         logging.getLogger("fake_gitlab").setLevel(logging.INFO)
     gitlab = FakeGitLab()
-    seed.plant(gitlab, json.loads(options.seed.read_text()) if options.seed else seed.EXAMPLE)
+    seed.load(gitlab, json.loads(options.seed.read_text()) if options.seed else seed.EXAMPLE)
     files = tls.TLSFiles(options.cert, options.key) if options.cert else None
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.create_server((options.host, options.port), family=family)
     host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
     print(f"ready: {'https' if files else 'http'}://{host}:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(configuration(gitlab, files)).run(sockets=[listener])
+    uvicorn.Server(uvicorn_config(gitlab, files)).run(sockets=[listener])
 
 
 def _options() -> argparse.Namespace:

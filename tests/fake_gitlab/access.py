@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who asks, and what GitLab lets them do: token scopes first, roles second."""
+"""Authentication and permissions of the user API: the access token's scopes first, then the user's role."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fake_gitlab import refusals
+from fake_gitlab import errors
 from fake_gitlab.accounts import AccessToken, User
-from fake_gitlab.exchange import API, Call
+from fake_gitlab.endpoint import API, Call
 from fake_gitlab.namespaces import Group, Project, Role
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
@@ -15,45 +15,47 @@ from fake_gitlab.state import FakeGitLab
 
 @dataclass(frozen=True)
 class Caller:
-    """A user who has been let in. All questions about permissions are asked here."""
+    """The authenticated user of a request (GitLab: `current_user`) and what they are permitted."""
 
     gitlab: FakeGitLab
     user: User
     is_admin: bool
-    """An administrator who may act as one with this token."""
+    """Whether administrator rights apply: with admin mode on, only for tokens with the scope `admin_mode`."""
 
     def role_in(self, namespace: Group | Project) -> int:
-        """The highest role held there or above; 0 for none."""
+        """The highest role in the namespace or its ancestor groups; 0 without membership."""
         group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
-        holders: list[Group | Project] = [namespace, *self.gitlab.ancestors(group_id)]
-        return max(holder.members.get(self.user.id, 0) for holder in holders)
+        sources: list[Group | Project] = [namespace, *self.gitlab.self_and_ancestors(group_id)]
+        return max(source.members.get(self.user.id, 0) for source in sources)
 
     def may_create(self, runner_type: str, owner: Group | Project | None) -> bool:
         if self.is_admin:
             return True
         if owner is None:
             return False
-        needed = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
+        required = Role.OWNER if isinstance(owner, Group) else Role.MAINTAINER
         group_id = owner.group_id if isinstance(owner, Project) else owner.id
         allowed = owner.allow_runner_registration and all(
-            group.allow_runner_registration for group in self.gitlab.ancestors(group_id)
+            group.allow_runner_registration for group in self.gitlab.self_and_ancestors(group_id)
         )
-        return allowed and self.role_in(owner) >= needed
+        return allowed and self.role_in(owner) >= required
 
     def may_read(self, runner: Runner) -> bool:
         if self.is_admin or self.user.auditor or runner.runner_type == "instance_type":
             return True
         return any(self.role_in(owner) >= Role.MAINTAINER for owner in self._owners(runner))
 
-    def may_update(self, runner: Runner) -> bool:
-        """Also what it takes to reset the token, to assign, and (if in one project only) to delete."""
-        if self.is_admin:
-            return True
-        needed = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
-        return any(self.role_in(owner) >= needed for owner in self._owners(runner))
+    def owns(self, runner: Runner) -> bool:
+        """Whether the role in the runner's group (Owner) or in one of its projects (Maintainer) permits changing it."""
+        required = Role.OWNER if runner.runner_type == "group_type" else Role.MAINTAINER
+        return any(self.role_in(owner) >= required for owner in self._owners(runner))
 
-    def may_read_note(self, runner: Runner) -> bool:
-        """For a reader of the runner."""
+    def may_update(self, runner: Runner) -> bool:
+        """Also required to reset the token, to assign the runner, and to delete one that is in a single project."""
+        return self.is_admin or self.owns(runner)
+
+    def may_read_maintenance_note(self, runner: Runner) -> bool:
+        """Assumes that `may_read` holds."""
         return self.may_update(runner) or not self.gitlab.has("maintenance_note_for_updaters_only")
 
     def may_delete(self, runner: Runner) -> bool:
@@ -63,7 +65,7 @@ class Caller:
         return self.is_admin or (self.may_update(runner) and not runner.locked)
 
     def may_read_builds(self, runner: Runner) -> bool:
-        """As reading, but everybody's instance runners show their jobs to administrators only."""
+        """As `may_read`, but the jobs of instance runners are for administrators and auditors only."""
         return self.may_read(runner) and (self.is_admin or self.user.auditor or runner.runner_type != "instance_type")
 
     def may_list_runners_of(self, namespace: Group | Project) -> bool:
@@ -80,33 +82,33 @@ class Caller:
 
 
 def authenticate(gitlab: FakeGitLab, call: Call) -> Caller:
-    """The user behind the token of a user API request. Raises the 401s, and the 403 for a token of too little scope."""
-    token = gitlab.access_tokens.get(_credential(call))
+    """The user of a user API request. Raises APIError: 401 for the token, 403 `insufficient_scope` for its scopes."""
+    token = gitlab.access_tokens.get(_access_token(call))
     if token is None:
-        raise refusals.unauthorized()
+        raise errors.unauthorized()
     user = gitlab.users[token.user_id]
     call.user = user.username
     if token.revoked:
-        raise refusals.invalid_token("Token was revoked. You have to re-authorize from the user.")
+        raise errors.invalid_token("Token was revoked. You have to re-authorize from the user.")
     if token.expired(gitlab.clock.now()):
-        raise refusals.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
+        raise errors.invalid_token("Token is expired. You can either do re-authorization or token refresh.")
     accepted = _accepted_scopes(gitlab, call)
     if not token.scopes.intersection(accepted):
-        raise refusals.insufficient_scope(accepted)
+        raise errors.insufficient_scope(accepted)
     return Caller(gitlab, user, user.admin and _admin_mode(gitlab, token))
 
 
 def authenticate_graphql(gitlab: FakeGitLab, call: Call) -> Caller | None:
-    """The user behind the token, None without one. Whatever is wrong with a token is the same 401.
+    """The user of a GraphQL request, None without a token. Every unusable token is the same 401 `Invalid token`.
 
-    Admin mode asks no scope of tokens here: `GraphqlController` bypasses it (`sessionless_bypass_admin_mode!`).
+    Admin mode requires no scope here: `GraphqlController` bypasses it (`sessionless_bypass_admin_mode!`).
     """
-    value = _credential(call)
+    value = _access_token(call)
     if not value:
         return None
     token = gitlab.access_tokens.get(value)
-    if token is None or not token.works(gitlab.clock.now()) or not token.scopes & {"api", "read_api"}:
-        raise refusals.graphql(401, "Invalid token")
+    if token is None or not token.active(gitlab.clock.now()) or not token.scopes & {"api", "read_api"}:
+        raise errors.graphql(401, "Invalid token")
     user = gitlab.users[token.user_id]
     call.user = user.username
     return Caller(gitlab, user, user.admin)
@@ -116,7 +118,7 @@ def _admin_mode(gitlab: FakeGitLab, token: AccessToken) -> bool:
     return not gitlab.settings.admin_mode or "admin_mode" in token.scopes
 
 
-def _credential(call: Call) -> str:
+def _access_token(call: Call) -> str:
     scheme, _, bearer = call.headers.get("authorization", "").partition(" ")
     return (
         call.headers.get("private-token")
@@ -126,7 +128,7 @@ def _credential(call: Call) -> str:
 
 
 def _accepted_scopes(gitlab: FakeGitLab, call: Call) -> list[str]:
-    """`manage_runner` opens only paths below /runners/ that name a runner, `create_runner` only the creation."""
+    """`manage_runner` is accepted only on /runners/:id and below, `create_runner` only on POST /user/runners."""
     scopes = ["api"]
     if call.method in ("GET", "HEAD"):
         scopes.append("read_api")

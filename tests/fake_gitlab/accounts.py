@@ -19,7 +19,7 @@ class User:
 
 @dataclass
 class AccessToken:
-    """A personal, group or project access token; for the API all that matters is whose it is and what it may."""
+    """A personal, group or project access token; the API distinguishes only its user and its scopes."""
 
     user_id: int
     value: str = field(repr=False)
@@ -27,7 +27,7 @@ class AccessToken:
     expires_at: datetime | None = None
     revoked: bool = False
 
-    def works(self, now: datetime) -> bool:
+    def active(self, now: datetime) -> bool:
         return not self.revoked and not self.expired(now)
 
     def expired(self, now: datetime) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state as a web application: requests in, replies out, faults in between."""
+"""The ASGI application: parses requests, records them in the journal, applies faults, dispatches to the endpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from fake_gitlab import api, control, page
 from fake_gitlab.api import graphql
-from fake_gitlab.exchange import API, GRAPHQL, Call, Endpoint, Reply, short
+from fake_gitlab.endpoint import API, GRAPHQL, Call, Endpoint, Reply, api_path
 from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.journal import Entry
 from fake_gitlab.state import FakeGitLab, Hook
@@ -30,10 +30,10 @@ _log = logging.getLogger("fake_gitlab")
 
 def application(gitlab: FakeGitLab) -> Starlette:
     """The ASGI application that serves `gitlab`."""
-    anything = Endpoint("*", "/{rest:path}", lambda *_: Reply(404, {"error": "404 Not Found"}), "unknown")
+    not_found = Endpoint("*", "/{rest:path}", lambda *_: Reply(404, {"error": "404 Not Found"}), "unknown")
     return Starlette(
         routes=[
-            *(_api_route(gitlab, API + endpoint.path, endpoint) for endpoint in (*api.ENDPOINTS, anything)),
+            *(_api_route(gitlab, API + endpoint.path, endpoint) for endpoint in (*api.ENDPOINTS, not_found)),
             _api_route(gitlab, GRAPHQL, graphql.ENDPOINT),
             *(_control_route(gitlab, endpoint) for endpoint in control.ENDPOINTS),
             *_page_routes(gitlab),
@@ -43,7 +43,7 @@ def application(gitlab: FakeGitLab) -> Starlette:
 
 def _api_route(gitlab: FakeGitLab, path: str, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
-        return await _exchange(gitlab, endpoint, request)
+        return await _handle(gitlab, endpoint, request)
 
     return Route(path, answer, methods=_METHODS if endpoint.method == "*" else [endpoint.method])
 
@@ -51,7 +51,7 @@ def _api_route(gitlab: FakeGitLab, path: str, endpoint: Endpoint) -> Route:
 def _control_route(gitlab: FakeGitLab, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         try:
-            return _response(gitlab, api.answer(gitlab, endpoint, _call(request, await request.body())))
+            return _response(gitlab, api.dispatch(gitlab, endpoint, _parse_call(request, await request.body())))
         except (TypeError, ValueError, KeyError) as error:
             return _response(gitlab, Reply(400, {"error": str(error)}))
 
@@ -66,29 +66,29 @@ def _page_routes(gitlab: FakeGitLab) -> list[Route]:
     async def job(request: Request) -> Response:
         with gitlab.lock:
             found = gitlab.jobs.get(request.path_params["id"])
-            return HTMLResponse(page.job(gitlab, found)) if found else _response(gitlab, REPLIES["not_found_page"])
+            return HTMLResponse(page.job_page(gitlab, found)) if found else _response(gitlab, REPLIES["not_found_page"])
 
     return [Route("/", overview), Route("/jobs/{id:int}", job)]
 
 
-async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> Response:
-    """Journal, fault, GitLab, fault."""
-    endpoint, call = await _received(endpoint, request)
-    entry = _enter(gitlab, endpoint, call)
-    generation = gitlab.generation
-    fault = gitlab.faults.strike(call, short(call.path))
+async def _handle(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) -> Response:
+    """Record the request, then carry it out between the `before` and `after` halves of a matching fault."""
+    endpoint, call = await _parse(endpoint, request)
+    entry = _record(gitlab, endpoint, call)
+    resets = gitlab.resets
+    fault = gitlab.faults.match(call, api_path(call.path))
     entry.fault = fault is not None
     before, after = (None, fault) if fault and fault.after else (fault, None)
     try:
-        _hook(gitlab.before_request, entry)
-        reply = await _suffer(before)
-        if gitlab.generation != generation:
+        _run_hook(gitlab.before_request, entry)
+        reply = await _apply(before)
+        if gitlab.resets != resets:
             raise Cut
         if reply is None:
-            reply = api.answer(gitlab, endpoint, call)
+            reply = api.dispatch(gitlab, endpoint, call)
             entry.processed, entry.runner_id, entry.user = True, call.runner_id, call.user
-            _hook(gitlab.after_commit, entry)
-            reply = await _suffer(after) or reply
+            _run_hook(gitlab.after_commit, entry)
+            reply = await _apply(after) or reply
     except Cut:
         _log.info("%s", entry)
         return await cut(request)
@@ -97,18 +97,18 @@ async def _exchange(gitlab: FakeGitLab, endpoint: Endpoint, request: Request) ->
     return _response(gitlab, reply)
 
 
-async def _received(endpoint: Endpoint, request: Request) -> tuple[Endpoint, Call]:
-    """The request as a call; one whose body makes no sense is answered 400 whatever it asked for."""
+async def _parse(endpoint: Endpoint, request: Request) -> tuple[Endpoint, Call]:
+    """The request as a `Call`; when its body cannot be parsed, the endpoint is replaced by one that replies 400."""
     body = await request.body()
     try:
-        return endpoint, _call(request, body)
+        return endpoint, _parse_call(request, body)
     except ValueError:
-        garbled = Reply(400, {"error": "The request body could not be parsed"})
-        return replace(endpoint, handler=lambda *_: garbled), _call(request, b"")
+        bad_request = Reply(400, {"error": "The request body could not be parsed"})
+        return replace(endpoint, handler=lambda *_: bad_request), _parse_call(request, b"")
 
 
-async def _suffer(fault: Fault | None) -> Reply | None:
-    """Wait as long as the fault says, then raise its cut or return its reply, if it has one."""
+async def _apply(fault: Fault | None) -> Reply | None:
+    """Wait `fault.delay` seconds, then raise Cut or return the fault's reply; None when it replaces nothing."""
     if fault is None:
         return None
     await asyncio.sleep(fault.delay)
@@ -117,12 +117,12 @@ async def _suffer(fault: Fault | None) -> Reply | None:
     return fault.reply if isinstance(fault.reply, Reply) else None
 
 
-def _hook(hook: Hook | None, entry: Entry) -> None:
+def _run_hook(hook: Hook | None, entry: Entry) -> None:
     if hook:
         hook(entry)
 
 
-def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
+def _record(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
     system_id = call.params.get("system_id")
     with gitlab.lock:
         entry = Entry(
@@ -140,7 +140,7 @@ def _enter(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Entry:
 
 
 def _response(gitlab: FakeGitLab, reply: Reply) -> Response:
-    """Text is sent as it is, everything else as JSON; None is an empty body. The date is that of the server's clock."""
+    """Send text as it is, None as an empty body, everything else as JSON; `Date` is the fake's clock."""
     body, headers = reply.body, {"Date": format_datetime(gitlab.clock.now(), usegmt=True), **reply.headers}
     if body is None:
         return Response(status_code=reply.status, headers=headers)
@@ -150,8 +150,8 @@ def _response(gitlab: FakeGitLab, reply: Reply) -> Response:
     return Response(json.dumps(body), reply.status, headers, "application/json")
 
 
-def _call(request: Request, body: bytes) -> Call:
-    """Path, query and body parameters in one. Raises ValueError for a body that is no JSON object or form."""
+def _parse_call(request: Request, body: bytes) -> Call:
+    """Merge path, query and body parameters. Raises ValueError for a body that is neither a JSON object nor a form."""
     params = _nested(parse_qsl(request.url.query, keep_blank_values=True))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and content_type == "application/json":
@@ -174,7 +174,7 @@ def _call(request: Request, body: bytes) -> Call:
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """`a[]=1&a[]=2` as a list and `a[b]=1` as a mapping, as Rails reads forms."""
+    """Decode `a[]=1&a[]=2` to a list and `a[b]=1` to a mapping, as Rack does (`parse_nested_query`)."""
     result: dict[str, Any] = {}
     for name, value in pairs:
         outer, bracket, inner = name.partition("[")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's clock, which tests can stop and move."""
+"""The server's clock, which tests can stop and advance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Time in UTC: the machine's, moved by an offset, or stopped."""
+    """Time in UTC: the system clock plus an offset, or stopped."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -17,11 +17,11 @@ class Clock:
         return self._stopped_at or datetime.now(UTC) + self._offset
 
     def stop(self, at: datetime | None = None) -> None:
-        """Stand still, at the given aware time or at the present one; only `advance` moves the clock then."""
+        """Stop at `at` (timezone-aware; default: now); from then on only `advance` moves the clock."""
         self._stopped_at = at or self.now()
 
     def advance(self, seconds: float) -> None:
-        """Move forward (or, with a negative number, back)."""
+        """Move forward, or back for a negative number."""
         if self._stopped_at is None:
             self._offset += timedelta(seconds=seconds)
         else:
@@ -32,7 +32,7 @@ class Clock:
 
 
 def iso(moment: datetime | None) -> str | None:
-    """As GitLab prints times: UTC, milliseconds, `Z`."""
+    """ISO 8601 as GitLab serializes it: UTC, milliseconds, `Z`."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

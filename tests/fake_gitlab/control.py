@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Strings to pull for tests in other processes: JSON below `/_fake`, without authentication, journal or faults."""
+"""The control API for tests in other processes: JSON below `/_fake`, unauthenticated, outside journal and faults.
+
+Errors are 400 or 404 with `{"error": ...}`.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from fake_gitlab.clock import iso
-from fake_gitlab.exchange import Call, Endpoint, Refusal, Reply
+from fake_gitlab.endpoint import APIError, Call, Endpoint, Reply
 from fake_gitlab.faults import REPLIES, Fault
 from fake_gitlab.jobs import Job
 from fake_gitlab.namespaces import Project
-from fake_gitlab.runners import EDITABLE, Manager, Runner
-from fake_gitlab.seed import change_settings
+from fake_gitlab.runners import EDITABLE_ATTRIBUTES, Manager, Runner
+from fake_gitlab.settings import update_settings
 from fake_gitlab.state import FakeGitLab
-from fake_gitlab.status import manager_status, page_status, rest_status
+from fake_gitlab.status import deprecated_rest_status, manager_status, page_status
 
 _JOB_OPTIONS = {"after_script", "image", "services", "tag_list", "variables", "timeout", "protected", "only_runner_id"}
 
@@ -40,21 +43,21 @@ def list_jobs(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def show_job(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(200, _job(_found(gitlab.jobs, call)))
+    return Reply(200, _job(_find(gitlab.jobs, call)))
 
 
 def queue_job(gitlab: FakeGitLab, call: Call) -> Reply:
-    """`script` (lines), and as wanted `name`, `project_id` (else the first project) and further fields of a job."""
-    wanted = dict(call.params)
-    project = _project(gitlab, wanted.pop("project_id", None))
-    script, name = wanted.pop("script", None), wanted.pop("name", "job")
-    if not isinstance(script, list) or not set(wanted) <= _JOB_OPTIONS:
-        raise _refusal(f"wanted: script (a list), name, project_id, {', '.join(sorted(_JOB_OPTIONS))}")
-    return Reply(201, _job(gitlab.add_job(project, script, name=name, **wanted)))
+    """`script` is a list of lines. Optional: `name`, `project_id` (default: the first project), and `_JOB_OPTIONS`."""
+    attributes = dict(call.params)
+    project = _project(gitlab, attributes.pop("project_id", None))
+    script, name = attributes.pop("script", None), attributes.pop("name", "job")
+    if not isinstance(script, list) or not set(attributes) <= _JOB_OPTIONS:
+        raise _bad_request(f"allowed: script (a list), name, project_id, {', '.join(sorted(_JOB_OPTIONS))}")
+    return Reply(201, _job(gitlab.add_job(project, script, name=name, **attributes)))
 
 
 def cancel_job(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(200, _job(gitlab.cancel_job(_found(gitlab.jobs, call).id)))
+    return Reply(200, _job(gitlab.cancel_job(_find(gitlab.jobs, call).id)))
 
 
 def list_runners(gitlab: FakeGitLab, call: Call) -> Reply:
@@ -62,49 +65,51 @@ def list_runners(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def show_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(200, _runner(gitlab, _found(gitlab.runners, call)))
+    return Reply(200, _runner(gitlab, _find(gitlab.runners, call)))
 
 
 def create_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    """With its token, as the web page shows it once. `group_id` or `project_id` say whose it is."""
-    wanted = dict(call.params)
-    runner_type, group_id, project_id = (wanted.pop(name, None) for name in ("runner_type", "group_id", "project_id"))
+    """Replies with the token, which the web page shows once. `group_id` or `project_id` names the owner."""
+    attributes = dict(call.params)
+    runner_type, group_id, project_id = (
+        attributes.pop(name, None) for name in ("runner_type", "group_id", "project_id")
+    )
     owner = gitlab.find_group(group_id) if group_id else gitlab.find_project(project_id) if project_id else None
-    if not set(wanted) <= set(EDITABLE):
-        raise _refusal(f"wanted: runner_type, group_id or project_id, {', '.join(EDITABLE)}")
-    runner = gitlab.create_runner(str(runner_type), owner=owner, **wanted)
+    if not set(attributes) <= set(EDITABLE_ATTRIBUTES):
+        raise _bad_request(f"allowed: runner_type, group_id or project_id, {', '.join(EDITABLE_ATTRIBUTES)}")
+    runner = gitlab.create_runner(str(runner_type), owner=owner, **attributes)
     return Reply(201, {**_runner(gitlab, runner), "token": runner.token})
 
 
 def edit_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    runner = _found(gitlab.runners, call)
-    wanted = {name: value for name, value in call.params.items() if name != "id"}
-    if not set(wanted) <= set(EDITABLE):
-        raise _refusal(f"wanted: {', '.join(EDITABLE)}")
-    return Reply(200, _runner(gitlab, gitlab.edit_runner(runner.id, **wanted)))
+    runner = _find(gitlab.runners, call)
+    attributes = {name: value for name, value in call.params.items() if name != "id"}
+    if not set(attributes) <= set(EDITABLE_ATTRIBUTES):
+        raise _bad_request(f"allowed: {', '.join(EDITABLE_ATTRIBUTES)}")
+    return Reply(200, _runner(gitlab, gitlab.edit_runner(runner.id, **attributes)))
 
 
 def delete_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    gitlab.delete_runner(_found(gitlab.runners, call).id)
+    gitlab.delete_runner(_find(gitlab.runners, call).id)
     return Reply(204)
 
 
 def reset_runner_token(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(201, {"token": gitlab.reset_runner_token(_found(gitlab.runners, call).id)})
+    return Reply(201, {"token": gitlab.reset_runner_token(_find(gitlab.runners, call).id)})
 
 
 def duplicate_runner(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(201, _runner(gitlab, gitlab.duplicate_runner(_found(gitlab.runners, call).id)))
+    return Reply(201, _runner(gitlab, gitlab.duplicate_runner(_find(gitlab.runners, call).id)))
 
 
 def whose_token(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Which runner's valid token `token` is, without the contact that `verify` would be."""
+    """The id of the runner whose valid token `token` is; unlike `verify` this is no contact."""
     runner = gitlab.runner_by_token(str(call.params.get("token", "")))
     return Reply(200, {"runner_id": runner.id if runner else None})
 
 
 def read_journal(gitlab: FakeGitLab, call: Call) -> Reply:
-    """All entries, or with `?writes=1` only those that changed something."""
+    """All entries, or with `?writes=1` only `Journal.writes`."""
     entries = gitlab.journal.writes() if call.params.get("writes") else gitlab.journal
     return Reply(200, [{**asdict(entry), "at": iso(entry.at), "is_write": entry.is_write} for entry in entries])
 
@@ -116,15 +121,15 @@ def clear_journal(gitlab: FakeGitLab, call: Call) -> Reply:
 
 def set_fault(gitlab: FakeGitLab, call: Call) -> Reply:
     """The fields of `Fault`; `reply` is a name, or an object with status, body and headers."""
-    wanted = dict(call.params)
-    if isinstance(wanted.get("reply"), dict):
-        wanted["reply"] = Reply(**wanted["reply"])
-    elif wanted.get("reply") not in (None, *REPLIES):
-        raise _refusal(f"reply is none of {', '.join(REPLIES)}")
+    attributes = dict(call.params)
+    if isinstance(attributes.get("reply"), dict):
+        attributes["reply"] = Reply(**attributes["reply"])
+    elif attributes.get("reply") not in (None, *REPLIES):
+        raise _bad_request(f"reply must be one of {', '.join(REPLIES)}")
     settable = {field.name for field in fields(Fault) if field.init}
-    if not set(wanted) <= settable:
-        raise _refusal(f"wanted: {', '.join(sorted(settable))}")
-    gitlab.faults.add(Fault(**wanted))
+    if not set(attributes) <= settable:
+        raise _bad_request(f"allowed: {', '.join(sorted(settable))}")
+    gitlab.faults.add(Fault(**attributes))
     return Reply(201, {"faults": len(gitlab.faults)})
 
 
@@ -134,23 +139,23 @@ def clear_faults(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def edit_settings(gitlab: FakeGitLab, call: Call) -> Reply:
-    change_settings(gitlab.settings, call.params)
+    update_settings(gitlab.settings, call.params)
     return Reply(200, _without_secrets(asdict(gitlab.settings)))
 
 
-def move_clock(gitlab: FakeGitLab, call: Call) -> Reply:
-    """`advance`, in seconds."""
+def advance_clock(gitlab: FakeGitLab, call: Call) -> Reply:
+    """`advance` in seconds."""
     gitlab.clock.advance(float(call.params.get("advance", 0)))
     return Reply(200, {"now": iso(gitlab.clock.now())})
 
 
 def _runner(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
     now = gitlab.clock.now()
-    shown = _without_secrets(asdict(runner))
-    shown["managers"] = [
+    data = _without_secrets(asdict(runner))
+    data["managers"] = [
         _manager(manager) | {"status": manager_status(manager, now)} for manager in runner.managers.values()
     ]
-    return shown | {"status": rest_status(runner, now), "page_status": page_status(runner, now)}
+    return data | {"status": deprecated_rest_status(runner, now), "page_status": page_status(runner, now)}
 
 
 def _manager(manager: Manager) -> dict[str, Any]:
@@ -158,35 +163,35 @@ def _manager(manager: Manager) -> dict[str, Any]:
 
 
 def _job(job: Job) -> dict[str, Any]:
-    shown = _without_secrets(asdict(job))
-    return shown | {"trace": job.log}
+    data = _without_secrets(asdict(job))
+    return data | {"trace": job.log}
 
 
-def _without_secrets(shown: dict[str, Any]) -> dict[str, Any]:
-    """Plain JSON of a record, without the fields that hold tokens."""
+def _without_secrets(data: dict[str, Any]) -> dict[str, Any]:
+    """A dataclass as JSON data, without the fields that hold tokens."""
     return {
         name: iso(value) if hasattr(value, "astimezone") else value
-        for name, value in shown.items()
+        for name, value in data.items()
         if name not in ("token", "registration_token")
     }
 
 
-def _found(things: Mapping[int, Any], call: Call) -> Any:
-    thing = things.get(int(call.params["id"]))
-    if thing is None:
-        raise Refusal(Reply(404, {"error": f"there is no number {call.params['id']}"}))
-    return thing
+def _find(records: Mapping[int, Any], call: Call) -> Any:
+    record = records.get(int(call.params["id"]))
+    if record is None:
+        raise APIError(Reply(404, {"error": f"no record with id {call.params['id']}"}))
+    return record
 
 
 def _project(gitlab: FakeGitLab, reference: object) -> Project:
     project = next(iter(gitlab.projects.values()), None) if reference is None else gitlab.find_project(reference)
     if project is None:
-        raise _refusal("there is no such project")
+        raise _bad_request("project not found")
     return project
 
 
-def _refusal(text: str) -> Refusal:
-    return Refusal(Reply(400, {"error": text}))
+def _bad_request(text: str) -> APIError:
+    return APIError(Reply(400, {"error": text}))
 
 
 ENDPOINTS = tuple(
@@ -194,7 +199,7 @@ ENDPOINTS = tuple(
     for method, path, handler in (
         ("GET", "/state", state),
         ("PATCH", "/settings", edit_settings),
-        ("POST", "/clock", move_clock),
+        ("POST", "/clock", advance_clock),
         ("GET", "/jobs", list_jobs),
         ("POST", "/jobs", queue_job),
         ("GET", "/jobs/{id:int}", show_job),

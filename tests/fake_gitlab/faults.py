@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Outages on order: what stands between a client and GitLab, or GitLab itself, misbehaves at a chosen request."""
+"""Fault injection: cut, delay or replace the reply to chosen requests, as GitLab or a proxy in front of it would."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from fake_gitlab.exchange import Call, Reply
+from fake_gitlab.endpoint import Call, Reply
 
 
 def _page(title: str, text: str) -> str:
@@ -38,17 +38,17 @@ REPLIES: dict[str, Reply] = {
     ),
     "truncated_json": Reply(200, '{"id": 1, "tok', {"Content-Type": "application/json"}),
 }
-"""Replies by name; `Fault` takes a name or a reply."""
+"""Named replies for `Fault.reply`."""
 
 
 @dataclass
 class Fault:
-    """Misbehaviour for the requests that match.
+    """A fault for the requests that match `method` and `path`, which are shell patterns (fnmatch).
 
-    `path` is a shell pattern on the path below `/api/v4`. The fault begins with the `nth` matching request after it
-    was set and lasts for `times` of them (None: for good). With `after` the request is carried out first and only then
-    the reply is lost (`cut`), replaced (`reply`) or held back (`delay`, seconds); without, GitLab never sees a request
-    that is cut or answered by the fault, and sees a merely delayed one late.
+    `path` is matched against the path below `/api/v4`. The fault applies from the `nth` matching request after it was
+    added, to `times` requests (None: all). With `after` the request is carried out first and then its reply is lost
+    (`cut`), replaced (`reply`) or delayed (`delay`, seconds). Without `after`, a request that is cut or replaced is
+    never carried out, and one that is only delayed is carried out late.
     """
 
     method: str = "*"
@@ -60,14 +60,14 @@ class Fault:
     nth: int = 1
     times: int | None = 1
     seen: int = field(default=0, init=False)
-    """How many requests have matched so far."""
+    """The number of requests that have matched so far."""
 
     def __post_init__(self) -> None:
         if isinstance(self.reply, str):
             self.reply = REPLIES[self.reply]
 
-    def strikes(self, method: str, path: str) -> bool:
-        """Count a request; True when the fault applies to it."""
+    def matches(self, method: str, path: str) -> bool:
+        """Count the request in `seen` if the patterns match; True when the fault applies to it."""
         if not (fnmatchcase(method, self.method) and fnmatchcase(path, self.path)):
             return False
         self.seen += 1
@@ -75,7 +75,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are set; the first that strikes wins, and every one counts."""
+    """The active faults. The first that matches a request applies, but each one counts it."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -90,9 +90,9 @@ class Faults:
     def clear(self) -> None:
         self._faults.clear()
 
-    def strike(self, call: Call, path: str) -> Fault | None:
-        """The fault for this request; `path` is the one below `/api/v4`."""
+    def match(self, call: Call, path: str) -> Fault | None:
+        """The fault that applies to this request, if any; `path` is the one below `/api/v4`."""
         if not self._faults:
             return None
-        struck = [fault for fault in self._faults if fault.strikes(call.method, path)]
-        return struck[0] if struck else None
+        matching = [fault for fault in self._faults if fault.matches(call.method, path)]
+        return matching[0] if matching else None

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What GraphQL tells of runners: the schema of `schema.graphql`, as the release at hand has it, and its resolvers."""
+"""Executes GraphQL queries against `schema.graphql`, reduced to the fields that the current release has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from graphql import (
     FieldsOnCorrectTypeRule,
     GraphQLError,
     GraphQLObjectType,
-    GraphQLResolveInfo,
     GraphQLSchema,
     InputValueDefinitionNode,
     StringValueNode,
@@ -32,38 +30,30 @@ from graphql import (
     visit,
 )
 
-from fake_gitlab import keyset
 from fake_gitlab.access import Caller
-from fake_gitlab.clock import iso
-from fake_gitlab.namespaces import Group, Project
-from fake_gitlab.runners import Manager, Runner
+from fake_gitlab.graphql_resolvers import RESOLVERS, Context
 from fake_gitlab.state import FakeGitLab
-from fake_gitlab.status import manager_status, page_status
 from fake_gitlab.versions import DIFFERENCES
 
 _DOCUMENT = parse(Path(__file__).with_name("schema.graphql").read_text())
 
 
-@dataclass(frozen=True)
-class Context:
-    gitlab: FakeGitLab
-    caller: Caller | None
-    """None for somebody without a token, who is shown what is public."""
-
-
-def answer(
+def execute_query(
     gitlab: FakeGitLab, caller: Caller | None, query: str, variables: Mapping[str, Any], operation: str | None
 ) -> dict[str, Any]:
-    """The body of the reply: `data` as far as there is any, and `errors`."""
+    """Return the body of the reply: `data`, `errors` or both.
+
+    A document that does not parse or validate has only `errors`; an error in a resolver nulls its field in `data`.
+    """
     rows = frozenset(difference.name for difference in DIFFERENCES if gitlab.has(difference.name))
     schema = _schema(rows)
     try:
         document = parse(query)
     except GraphQLError as error:
         return {"errors": [error.formatted]}
-    problems = validate(schema, document, _RULES)
-    if problems:
-        return {"errors": [problem.formatted for problem in problems]}
+    errors = validate(schema, document, _RULES)
+    if errors:
+        return {"errors": [error.formatted for error in errors]}
     result = execute_sync(
         schema,
         document,
@@ -75,7 +65,7 @@ def answer(
 
 
 class _UndefinedField(ValidationRule):
-    """A field that the release does not have, in GitLab's words."""
+    """Reports a field that the schema lacks with GitLab's message and `extensions` instead of graphql-core's."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         parent = self.context.get_parent_type()
@@ -89,8 +79,8 @@ class _UndefinedField(ValidationRule):
 _RULES = [_UndefinedField if rule is FieldsOnCorrectTypeRule else rule for rule in specified_rules]
 
 
-class _OfRelease(Visitor):
-    """Takes away what needs a row that the release does not have."""
+class _FieldsOfRelease(Visitor):
+    """Removes the fields and arguments whose `@needs` names a row that the release does not have."""
 
     def __init__(self, rows: frozenset[str]) -> None:
         super().__init__()
@@ -98,260 +88,26 @@ class _OfRelease(Visitor):
 
     def enter(self, node: Any, *_: Any) -> VisitorAction:
         if isinstance(node, (FieldDefinitionNode, InputValueDefinitionNode)):
-            needed = {_row(directive) for directive in node.directives or () if directive.name.value == "needs"}
-            if needed - self._rows:
+            required = {
+                _needed_row(directive) for directive in node.directives or () if directive.name.value == "needs"
+            }
+            if required - self._rows:
                 return self.REMOVE
         return self.IDLE
 
 
-def _row(directive: ConstDirectiveNode) -> str:
+def _needed_row(directive: ConstDirectiveNode) -> str:
     value = directive.arguments[0].value if directive.arguments else None
     return value.value if isinstance(value, StringValueNode) else ""
 
 
 @cache
 def _schema(rows: frozenset[str]) -> GraphQLSchema:
-    document: DocumentNode = visit(_DOCUMENT, _OfRelease(rows))
+    document: DocumentNode = visit(_DOCUMENT, _FieldsOfRelease(rows))
     schema = build_ast_schema(document)
-    for type_name, resolvers in _RESOLVERS.items():
+    for type_name, resolvers in RESOLVERS.items():
         found = schema.type_map[type_name]
         assert isinstance(found, GraphQLObjectType)
         for name, field in found.fields.items():
             field.resolve = resolvers[name]
     return schema
-
-
-# Query
-
-
-def _metadata(_: None, info: GraphQLResolveInfo) -> dict[str, str] | None:
-    context: Context = info.context
-    return {"version": context.gitlab.settings.version, "revision": "fake"} if context.caller else None
-
-
-def _project(_: None, info: GraphQLResolveInfo, fullPath: str) -> Project | None:
-    return _if_visible(info.context, _by_path(info.context.gitlab.projects.values(), fullPath))
-
-
-def _group(_: None, info: GraphQLResolveInfo, fullPath: str) -> Group | None:
-    return _if_visible(info.context, _by_path(info.context.gitlab.groups.values(), fullPath))
-
-
-def _all_runners(_: None, info: GraphQLResolveInfo, **given: Any) -> keyset.Page[Runner]:
-    context: Context = info.context
-    if not (context.caller and context.caller.is_admin):
-        raise _not_available()
-    return _page(context, context.gitlab.runners.values(), given)
-
-
-def _one_runner(_: None, info: GraphQLResolveInfo, id: str) -> Runner | None:  # noqa: A002
-    context: Context = info.context
-    runner = context.gitlab.runners.get(_number(id, "Ci::Runner"))
-    return runner if runner and context.caller and context.caller.may_read(runner) else None
-
-
-def _by_path(owners: Iterable[Any], path: str) -> Any:
-    return next((owner for owner in owners if owner.path == path), None)
-
-
-def _if_visible(context: Context, owner: Any) -> Any:
-    return owner if owner and (owner.public or (context.caller and context.caller.may_see(owner))) else None
-
-
-def _number(global_id: str, kind: str) -> int:
-    """7 of `gid://gitlab/Ci::Runner/7`."""
-    start, _, number = str(global_id).rpartition("/")
-    if start != f"gid://gitlab/{kind}" or not number.isdigit():
-        raise GraphQLError(f"'{global_id}' does not represent an instance of {kind}")
-    return int(number)
-
-
-# Owners
-
-
-def _runners_of_project(project: Project, info: GraphQLResolveInfo, **given: Any) -> keyset.Page[Runner]:
-    """The project's own, those of the groups above it, and the instance's."""
-    context: Context = info.context
-    if not (context.caller and context.caller.may_list_runners_of(project)):
-        return _not_listed(context)
-    return _page(context, context.gitlab.runners_usable_in(project), given)
-
-
-def _runners_of_group(group: Group, info: GraphQLResolveInfo, membership: str, **given: Any) -> keyset.Page[Runner]:
-    """The group's own; with DESCENDANTS also those below it, with ALL_AVAILABLE also those above and the instance's."""
-    context: Context = info.context
-    if not (context.caller and context.caller.may_list_runners_of(group)):
-        return _not_listed(context)
-    found = [runner for runner in context.gitlab.runners.values() if runner.group_id == group.id]
-    if membership != "DIRECT":
-        found = context.gitlab.runners_below(group)
-    if membership == "ALL_AVAILABLE":
-        found = list({runner.id: runner for runner in [*found, *context.gitlab.runners_usable_in(group)]}.values())
-    return _page(context, found, given)
-
-
-def _not_listed(context: Context) -> keyset.Page[Runner]:
-    if context.gitlab.has("error_for_runners_not_listed_in_graphql"):
-        raise _not_available()
-    return keyset.Page([], False, None)
-
-
-def _not_available() -> GraphQLError:
-    return GraphQLError(
-        "The resource that you are attempting to access does not exist "
-        "or you don't have permission to perform this action"
-    )
-
-
-# Connections
-
-
-def _page(context: Context, runners: Iterable[Runner], given: Mapping[str, Any]) -> keyset.Page[Runner]:
-    """The newest first; whatever the caller may not read is missing from the page that it would stand on."""
-    now = context.gitlab.clock.now()
-    chosen = [
-        runner
-        for runner in runners
-        if given.get("type") in (None, runner.runner_type.upper())
-        and given.get("status") in (None, page_status(runner, now).upper())
-        and given.get("paused") in (None, runner.paused)
-        and set(given.get("tagList") or ()) <= set(runner.tag_list)
-        and (not given.get("search") or _found(runner, given["search"]))
-    ]
-    page = _sliced(
-        chosen,
-        lambda runner: (runner.created_at.isoformat(), runner.id),
-        given,
-        descending=given.get("sort") != "CREATED_ASC",
-    )
-    readable = [runner for runner in page.nodes if context.caller and context.caller.may_read(runner)]
-    return keyset.Page(readable, page.has_next_page, page.end_cursor)
-
-
-def _found(runner: Runner, search: str) -> bool:
-    """By its whole token, or by every word of three letters and more in its description; shorter texts match whole."""
-    description, words = (runner.description or "").lower(), [word for word in search.lower().split() if len(word) > 2]
-    return search == runner.token or (
-        all(word in description for word in words) if words else description == search.lower()
-    )
-
-
-def _sliced(
-    items: list[Any], key: Callable[[Any], keyset.Key], given: Mapping[str, Any], *, descending: bool = False
-) -> keyset.Page[Any]:
-    try:
-        return keyset.page(items, key, given.get("first"), given.get("after"), descending=descending)
-    except ValueError as error:
-        raise GraphQLError(str(error)) from error
-
-
-# Runners and managers
-
-
-@dataclass(frozen=True)
-class _ManagerOf:
-    runner: Runner
-    manager: Manager
-
-
-def _managers(runner: Runner, info: GraphQLResolveInfo, **given: Any) -> keyset.Page[_ManagerOf]:
-    wanted = given.get("systemId")
-    found = [_ManagerOf(runner, item) for item in runner.managers.values() if wanted in (None, item.system_id)]
-    return _sliced(found, lambda item: (item.manager.id,), given)
-
-
-def _owner_project(runner: Runner, info: GraphQLResolveInfo) -> Project | None:
-    owner = info.context.gitlab.owner(runner)
-    return _if_visible(info.context, owner) if isinstance(owner, Project) else None
-
-
-def _maintenance_note(runner: Runner, info: GraphQLResolveInfo) -> str | None:
-    return runner.maintenance_note if _may(info).may_read_note(runner) else None
-
-
-def _may(info: GraphQLResolveInfo) -> Caller:
-    """The caller, who exists where a runner is shown."""
-    caller = info.context.caller
-    assert isinstance(caller, Caller)
-    return caller
-
-
-def _execution(info: GraphQLResolveInfo, runner: Runner, system_id: str | None = None) -> str:
-    return "ACTIVE" if info.context.gitlab.is_busy(runner, system_id) else "IDLE"
-
-
-Resolver = Callable[..., Any]
-
-
-def _of(view: Callable[[Any], Any]) -> Resolver:
-    """A resolver that needs nothing but the object."""
-    return lambda source, info, **_: view(source)
-
-
-def _at(view: Callable[[Any, Any], Any]) -> Resolver:
-    """A resolver that needs the object and the present time."""
-    return lambda source, info, **_: view(source, info.context.gitlab.clock.now())
-
-
-_OWNER: dict[str, Resolver] = {
-    "name": _of(lambda owner: owner.path.rpartition("/")[2]),
-    "fullPath": _of(lambda owner: owner.path),
-}
-_CONNECTION: dict[str, Resolver] = {"nodes": _of(lambda page: page.nodes), "pageInfo": _of(lambda page: page)}
-_RESOLVERS: dict[str, dict[str, Resolver]] = {
-    "Query": {
-        "metadata": _metadata,
-        "project": _project,
-        "group": _group,
-        "runner": _one_runner,
-        "runners": _all_runners,
-    },
-    "Metadata": {"version": _of(lambda shown: shown["version"]), "revision": _of(lambda shown: shown["revision"])},
-    "Project": {"id": _of(lambda it: f"gid://gitlab/Project/{it.id}"), "runners": _runners_of_project, **_OWNER},
-    "Group": {"id": _of(lambda it: f"gid://gitlab/Group/{it.id}"), "runners": _runners_of_group, **_OWNER},
-    "PageInfo": {
-        "hasNextPage": _of(lambda page: page.has_next_page),
-        "endCursor": _of(lambda page: page.end_cursor),
-    },
-    "CiRunnerConnection": _CONNECTION,
-    "CiRunnerManagerConnection": _CONNECTION,
-    "CiRunner": {
-        "id": _of(lambda runner: f"gid://gitlab/Ci::Runner/{runner.id}"),
-        "runnerType": _of(lambda runner: runner.runner_type.upper()),
-        "description": _of(lambda runner: runner.description),
-        "maintenanceNote": _maintenance_note,
-        "paused": _of(lambda runner: runner.paused),
-        "locked": _of(lambda runner: runner.locked),
-        "runUntagged": _of(lambda runner: runner.run_untagged),
-        "accessLevel": _of(lambda runner: runner.access_level.upper()),
-        "maximumTimeout": _of(lambda runner: runner.maximum_timeout),
-        "tagList": _of(lambda runner: runner.tag_list),
-        "status": _at(lambda runner, now: page_status(runner, now).upper()),
-        "jobExecutionStatus": lambda runner, info: _execution(info, runner),
-        "createdAt": _of(lambda runner: iso(runner.created_at)),
-        "contactedAt": _of(lambda runner: iso(runner.contacted_at)),
-        "creationState": _of(lambda runner: "FINISHED" if runner.finished else "STARTED"),
-        "managers": _managers,
-        "ownerProject": _owner_project,
-        "userPermissions": _of(lambda runner: runner),
-    },
-    "RunnerPermissions": {
-        "readRunner": lambda runner, info: _may(info).may_read(runner),
-        "updateRunner": lambda runner, info: _may(info).may_update(runner),
-        "deleteRunner": lambda runner, info: _may(info).may_delete(runner),
-        "assignRunner": lambda runner, info: _may(info).may_assign(runner),
-    },
-    "CiRunnerManager": {
-        "id": _of(lambda it: f"gid://gitlab/Ci::RunnerManager/{it.manager.id}"),
-        "systemId": _of(lambda it: it.manager.system_id),
-        "version": _of(lambda it: it.manager.version),
-        "revision": _of(lambda it: it.manager.revision),
-        "platformName": _of(lambda it: it.manager.platform),
-        "architectureName": _of(lambda it: it.manager.architecture),
-        "ipAddress": _of(lambda it: it.manager.ip_address),
-        "createdAt": _of(lambda it: iso(it.manager.created_at)),
-        "contactedAt": _of(lambda it: iso(it.manager.contacted_at)),
-        "status": _at(lambda it, now: manager_status(it.manager, now).upper()),
-        "jobExecutionStatus": lambda it, info: _execution(info, it.runner, it.manager.system_id),
-    },
-}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs: what is asked for, how far it has come, and its log."""
+"""A CI job: its definition, its status and its trace."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Job:
     timeout: int = 3600
     """Seconds."""
     protected: bool = False
-    """Whether it belongs to a protected branch; a runner with ref_protected takes no others."""
+    """Whether its ref is protected; a runner with `access_level` ref_protected takes only such jobs."""
     only_runner_id: int | None = None
-    """For a job that this runner alone may take: nothing that GitLab offers, but tests need it."""
+    """Only this runner may take the job. Not a feature of GitLab."""
     status: str = "pending"
     runner_id: int | None = None
     system_id: str | None = None
     started_at: datetime | None = None
     reported_at: datetime | None = None
-    """When the runner first reported the end."""
+    """When the runner first reported success or failure."""
     finished_at: datetime | None = None
     failure_reason: str | None = None
     exit_code: int | None = None
@@ -43,6 +43,7 @@ class Job:
 
     @property
     def log(self) -> str:
+        """The trace as text."""
         return self.trace.decode(errors="replace")
 
     @property

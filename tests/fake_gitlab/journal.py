@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was asked of the server: never a token, only the names of the parameters."""
+"""The journal of requests. It holds the names of parameters, never their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from fake_gitlab.exchange import API, short
+from fake_gitlab.endpoint import API, api_path
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Entry:
     at: datetime
     method: str
     path: str
-    """The whole path, except that `/api/graphql` is noted as `/graphql`."""
+    """The full path, except that `/api/graphql` is recorded as `/graphql`."""
     params: tuple[str, ...]
     family: str
     client: str
@@ -24,17 +24,16 @@ class Entry:
     user: str | None = None
     runner_id: int | None = None
     processed: bool = False
-    """Whether the request reached GitLab; what it changed has happened, whatever became of the reply."""
+    """Whether the request was carried out, even if its reply was lost or replaced."""
     status: int | None = None
-    """The status that went out; None when the connection was cut or the reply is still to come."""
+    """The status that was sent; None while there is no reply and when the connection was cut."""
     fault: bool = False
 
     @property
     def is_write(self) -> bool:
-        """Changes what a person set up. Not: heartbeats (`verify`), the runner program's own traffic for jobs, and
-        questions in GraphQL."""
-        asks = self.method in ("GET", "HEAD") or self.path in (f"{API}/runners/verify", "/graphql")
-        return not asks and self.family != "job"
+        """Whether it changes runners or settings. Reads, GraphQL queries, `verify` and job requests do not count."""
+        reads = self.method in ("GET", "HEAD") or self.path in (f"{API}/runners/verify", "/graphql")
+        return not reads and self.family != "job"
 
     def __str__(self) -> str:
         runner = "" if self.runner_id is None else f" runner {self.runner_id}"
@@ -42,7 +41,7 @@ class Entry:
 
 
 class Journal:
-    """All requests in the order in which they came."""
+    """All requests in the order of arrival."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -56,15 +55,15 @@ class Journal:
         return self._numbers
 
     def clear(self) -> None:
-        """Forget the entries; numbers go on, so that they stay unique."""
+        """Remove all entries. Numbers continue, so that they stay unique."""
         self._entries.clear()
 
     def writes(self) -> list[Entry]:
         return [entry for entry in self._entries if entry.is_write]
 
     def matching(self, method: str, path: str) -> list[Entry]:
-        """Requests of that method whose path below `/api/v4` (or `/graphql`) is the given one."""
-        return [entry for entry in self._entries if (entry.method, short(entry.path)) == (method, path)]
+        """The requests with that method and that path below `/api/v4` (or `/graphql`)."""
+        return [entry for entry in self._entries if (entry.method, api_path(entry.path)) == (method, path)]
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages that begin after a thing and not at a number: nothing is lost or repeated when others come and go meanwhile."""
+"""Keyset pagination: a cursor holds the key of the last item, so concurrent changes neither skip nor repeat items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 Key = tuple[Any, ...]
 
-MOST_PER_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Page(Generic[Item]):
     end_cursor: str | None
 
 
-def page(
+def paginate(
     items: Sequence[Item], key: Callable[[Item], Key], first: int | None, after: str | None, *, descending: bool = False
 ) -> Page[Item]:
-    """The `first` items (100 if None, and at most) that follow the cursor `after` in the order of their unique keys.
+    """The `first` items (default and maximum: 100) after the cursor `after`, ordered by their unique keys.
 
-    Keys are tuples of JSON values. Raises ValueError for a cursor that is none.
+    `key` returns a tuple of JSON values. Raises ValueError for an invalid cursor.
     """
     ordered = sorted(items, key=key, reverse=descending)
     if after:
         start = _decode(after)
         ordered = [item for item in ordered if (key(item) < start if descending else key(item) > start)]
-    size = MOST_PER_PAGE if first is None else max(min(first, MOST_PER_PAGE), 0)
+    size = MAX_PAGE_SIZE if first is None else max(min(first, MAX_PAGE_SIZE), 0)
     nodes = ordered[:size]
     return Page(nodes, len(ordered) > size, _encode(key(nodes[-1])) if nodes else None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Groups, projects and who has which role in them."""
+"""Groups and projects with their members."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Group:
     registration_token: str = field(default="", repr=False)
     allow_registration_tokens: bool = True
     allow_runner_registration: bool = True
-    """Whether others than administrators may add runners in this group and below."""
+    """Whether non-administrators may add runners in this group and its descendants."""
     token_lifetime: float | None = None
-    """Seconds after which the tokens of this group's and its subgroups' and projects' runners expire."""
+    """Seconds until the tokens of runners in this group and its descendants expire; None: never."""
     public: bool = False
-    """Whether everybody may see it; its runners are still for members only."""
+    """Public visibility. Its runners stay visible to members only."""
 
 
 @dataclass
@@ -40,8 +40,3 @@ class Project:
     registration_token: str = field(default="", repr=False)
     allow_runner_registration: bool = True
     public: bool = False
-
-
-def role_named(name: str) -> Role:
-    """`owner`, `maintainer`, ... as a role; KeyError for anything else."""
-    return Role[name.upper()]

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runners whose owner is gone: what each release says of them when they show their token or are changed."""
+"""Orphaned runners, whose owner group or projects were deleted: which requests each release rejects, and how."""
 
 from __future__ import annotations
 
-from fake_gitlab import refusals
-from fake_gitlab.runners import Runner, sentence
+from fake_gitlab import errors
+from fake_gitlab.runners import Runner, full_messages
 from fake_gitlab.state import FakeGitLab
 
 
-def refuse_orphan(gitlab: FakeGitLab, runner: Runner) -> None:
-    """At any request with the runner's token."""
-    looks = gitlab.has("orphans_are_forbidden") and not gitlab.has("orphans_are_not_looked_for")
-    if looks and gitlab.is_orphaned(runner):
-        raise refusals.forbidden("Runner is orphaned")
+def forbid_orphaned_runner(gitlab: FakeGitLab, runner: Runner) -> None:
+    """403 on any request with the runner's token, in the releases that check. Raises APIError."""
+    checks = gitlab.has("orphans_are_forbidden") and not gitlab.has("orphans_are_not_looked_for")
+    if checks and gitlab.is_orphaned(runner):
+        raise errors.forbidden("Runner is orphaned")
 
 
-def refuse_manager_of_orphan(gitlab: FakeGitLab, runner: Runner) -> None:
-    """Where a request would make or touch a manager: the table of managers wants to know the owner."""
-    looks = gitlab.has("orphans_are_unprocessable") and not gitlab.has("orphans_are_forbidden")
-    if looks and gitlab.is_orphaned(runner):
-        raise refusals.orphaned()
+def reject_manager_of_orphaned_runner(gitlab: FakeGitLab, runner: Runner) -> None:
+    """422 where a manager would be created or updated: its table has a reference to the owner. Raises APIError."""
+    checks = gitlab.has("orphans_are_unprocessable") and not gitlab.has("orphans_are_forbidden")
+    if checks and gitlab.is_orphaned(runner):
+        raise errors.runner_orphaned()
 
 
-def owner_problems(gitlab: FakeGitLab, runner: Runner) -> dict[str, list[str]]:
-    """What the model finds wrong with an orphan, whatever is to be changed."""
+def owner_errors(gitlab: FakeGitLab, runner: Runner) -> dict[str, list[str]]:
+    """The validation errors of the model, which fail every update of an orphaned runner; empty for others."""
     if not gitlab.is_orphaned(runner):
         return {}
-    wanted = "exactly one group" if runner.runner_type == "group_type" else "at least one project"
-    return {"runner": [f"needs to be assigned to {wanted}"]}
+    owner = "exactly one group" if runner.runner_type == "group_type" else "at least one project"
+    return {"runner": [f"needs to be assigned to {owner}"]}
 
 
-def require_owner(gitlab: FakeGitLab, runner: Runner) -> None:
-    """Before a token is reset, which saves the runner."""
-    found = owner_problems(gitlab, runner)
-    if found and not gitlab.has("orphans_keep_their_token"):
-        raise refusals.server_error()
-    if found:
-        raise refusals.plain(422, f"Validation failed: {sentence(found)}")
+def require_valid_owner(gitlab: FakeGitLab, runner: Runner) -> None:
+    """Fail the reset of an orphaned runner's token, which saves the invalid model: 422, or 500 before 19.0."""
+    model_errors = owner_errors(gitlab, runner)
+    if model_errors and not gitlab.has("orphans_keep_their_token"):
+        raise errors.internal_server_error()
+    if model_errors:
+        raise errors.grape_error(422, f"Validation failed: {full_messages(model_errors)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page for people: runners, the Pis behind them, jobs and their logs. No scripts; it reloads itself."""
+"""The web page: runners, their managers, jobs and traces as HTML that reloads itself, without scripts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from fake_gitlab.status import manager_status, page_status
 REFRESH = 3
 """Seconds."""
 _JOBS_SHOWN = 20
-_TAIL = 12
-# Colours, cursor movements and section marks of a log; also whatever a lone carriage return was meant to overwrite.
-_MARKS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
-# What the runner program puts before every line: time, stream, and a plus where the line before goes on.
-_STAMP = re.compile(r"(?P<newline>^|\n)\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f]{2}[OE](?P<continued>[+ ])")
+_TAIL_LINES = 12
+# Section markers and ANSI escape sequences of a trace.
+_CONTROL_SEQUENCES = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r|\x1b\[[0-9;?]*[A-Za-z]")
+# GitLab Runner's prefix of every line: timestamp, stream, and `+` where the line continues the one before.
+_TIMESTAMP = re.compile(r"(?P<newline>^|\n)\d{4}-\d\d-\d\dT[\d:.]+Z [0-9a-f]{2}[OE](?P<continued>[+ ])")
+# What a terminal would overwrite after a carriage return that ends no line.
 _OVERWRITTEN = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
 
 _STYLE = Path(__file__).with_name("page.css").read_text()
@@ -35,28 +36,28 @@ def overview(gitlab: FakeGitLab) -> str:
         f'<p class="about">{_count(len(runners), "runner")}, {_count(len(jobs), "job")}, '
         f"{_count(len(gitlab.journal), 'request')} since the start. Every token on this server is made up.</p>",
         "<h2>Runners</h2>",
-        _runner_table(gitlab, runners, now) if runners else '<p class="soft">None is registered yet.</p>',
+        _runner_table(gitlab, runners, now) if runners else '<p class="soft">No runner is registered yet.</p>',
         "<h2>Jobs</h2>",
-        _job_list(gitlab, jobs[:_JOBS_SHOWN], now) if jobs else '<p class="soft">None was queued yet.</p>',
+        _job_list(gitlab, jobs[:_JOBS_SHOWN], now) if jobs else '<p class="soft">No job was queued yet.</p>',
         f'<p class="soft">and {hidden} older ones.</p>' if hidden > 0 else "",
     ]
     return _document("Fake GitLab", "\n".join(body))
 
 
-def job(gitlab: FakeGitLab, shown: Job) -> str:
+def job_page(gitlab: FakeGitLab, job: Job) -> str:
     body = [
         '<p class="about"><a href="/">Fake GitLab</a></p>',
-        f'<h1>{escape(shown.name)} <span class="soft">#{shown.id}</span></h1>',
-        f'<p class="about">{_job_line(gitlab, shown, gitlab.clock.now())}</p>',
-        f"<pre>{escape(readable(shown.log)) or 'No log yet.'}</pre>",
+        f'<h1>{escape(job.name)} <span class="soft">#{job.id}</span></h1>',
+        f'<p class="about">{_job_line(gitlab, job, gitlab.clock.now())}</p>',
+        f"<pre>{escape(as_plain_text(job.log)) or 'No log yet.'}</pre>",
     ]
-    return _document(f"{shown.name} #{shown.id}", "\n".join(body), refresh=shown.finished_at is None)
+    return _document(f"{job.name} #{job.id}", "\n".join(body), refresh=job.finished_at is None)
 
 
-def readable(log: str) -> str:
-    """A log as a terminal would have shown it, without colours."""
-    plain = _STAMP.sub(lambda stamp: "" if stamp["continued"] == "+" else stamp["newline"], log)
-    return _OVERWRITTEN.sub("", _MARKS.sub("", plain)).strip("\n")
+def as_plain_text(log: str) -> str:
+    """A trace as a terminal would show it, without timestamps and colours."""
+    plain = _TIMESTAMP.sub(lambda stamp: "" if stamp["continued"] == "+" else stamp["newline"], log)
+    return _OVERWRITTEN.sub("", _CONTROL_SEQUENCES.sub("", plain)).strip("\n")
 
 
 def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> str:
@@ -66,7 +67,7 @@ def _runner_table(gitlab: FakeGitLab, runners: list[Runner], now: datetime) -> s
 
 def _runner_rows(gitlab: FakeGitLab, runner: Runner, now: datetime) -> str:
     owner = gitlab.owner(runner)
-    place = owner.path if owner else "nobody any more" if gitlab.is_orphaned(runner) else "the instance"
+    owner_path = owner.path if owner else "none (orphaned)" if gitlab.is_orphaned(runner) else "the instance"
     untagged = '<span class="soft">untagged jobs</span>' if runner.run_untagged else ""
     tags = " ".join(f'<span class="tag">{escape(tag)}</span>' for tag in runner.tag_list)
     note = f'<div class="note">{escape(runner.maintenance_note)}</div>' if runner.maintenance_note else ""
@@ -74,7 +75,7 @@ def _runner_rows(gitlab: FakeGitLab, runner: Runner, now: datetime) -> str:
     row = (
         f'<tr class="runner"><td>{name} <span class="soft">#{runner.id}</span>{note}</td>'
         f"<td>{_status(page_status(runner, now), paused=runner.paused)}</td><td>{_ago(runner.contacted_at, now)}</td>"
-        f"<td>{escape(place)}</td><td>{tags} {untagged}</td></tr>"
+        f"<td>{escape(owner_path)}</td><td>{tags} {untagged}</td></tr>"
     )
     return row + "".join(_manager_row(manager, now) for manager in runner.managers.values())
 
@@ -90,29 +91,29 @@ def _manager_row(manager: Manager, now: datetime) -> str:
 
 def _job_list(gitlab: FakeGitLab, jobs: list[Job], now: datetime) -> str:
     return "\n".join(
-        f'<p class="job"><a href="/jobs/{shown.id}">{escape(shown.name)}</a> <span class="soft">#{shown.id}</span> '
-        f"{_job_line(gitlab, shown, now)}</p>{_tail(shown)}"
-        for shown in jobs
+        f'<p class="job"><a href="/jobs/{job.id}">{escape(job.name)}</a> <span class="soft">#{job.id}</span> '
+        f"{_job_line(gitlab, job, now)}</p>{_tail(job)}"
+        for job in jobs
     )
 
 
-def _job_line(gitlab: FakeGitLab, shown: Job, now: datetime) -> str:
-    parts = [_status(shown.status) + (f" ({escape(shown.failure_reason)})" if shown.failure_reason else "")]
-    if shown.runner_id is not None:
-        runner = gitlab.runners.get(shown.runner_id)
-        parts.append(escape((runner and runner.description) or f"runner {shown.runner_id}"))
-    if shown.system_id:
-        parts.append(f"<code>{escape(shown.system_id)}</code>")
-    if shown.started_at:
-        seconds = ((shown.finished_at or now) - shown.started_at).total_seconds()
+def _job_line(gitlab: FakeGitLab, job: Job, now: datetime) -> str:
+    parts = [_status(job.status) + (f" ({escape(job.failure_reason)})" if job.failure_reason else "")]
+    if job.runner_id is not None:
+        runner = gitlab.runners.get(job.runner_id)
+        parts.append(escape((runner and runner.description) or f"runner {job.runner_id}"))
+    if job.system_id:
+        parts.append(f"<code>{escape(job.system_id)}</code>")
+    if job.started_at:
+        seconds = ((job.finished_at or now) - job.started_at).total_seconds()
         parts.append(f"{seconds:.0f} s")
     else:
-        parts.append(f"waiting for {_ago(shown.created_at, now).removesuffix(' ago')}")
+        parts.append(f"waiting for {_ago(job.created_at, now).removesuffix(' ago')}")
     return '<span class="soft"> · </span>'.join(parts)
 
 
-def _tail(shown: Job) -> str:
-    lines = readable(shown.log).splitlines()[-_TAIL:]
+def _tail(job: Job) -> str:
+    lines = as_plain_text(job.log).splitlines()[-_TAIL_LINES:]
     return f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
 
 

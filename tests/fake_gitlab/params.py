@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading parameters as GitLab's API framework does: coerce, check, and report every problem in one `error` text."""
+"""Parameters as Grape validates them: coerced, checked, and all errors joined in one `error` text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fake_gitlab import refusals
+from fake_gitlab import errors
 
 _TRUE = {True, "1", "true", "TRUE", "True", "t", "T", "on", "ON", "yes", "y"}
 _FALSE = {False, "0", "false", "FALSE", "False", "f", "F", "off", "OFF", "no", "n"}
@@ -39,7 +39,7 @@ def string(value: Any) -> str | None:
 
 
 def strings(value: Any) -> list[str]:
-    """A list, or a text with commas; every member may hold commas itself, since a tag cannot."""
+    """A list from a list or a comma-separated string; members of a list are split at commas, too."""
     if value is None:
         return []
     if not isinstance(value, (str, list)):
@@ -56,7 +56,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Param:
-    """One declared parameter. `values` closes the set of its values."""
+    """A declared parameter. `coerce` raises ValueError; `values` are the allowed values, if not all are."""
 
     name: str
     coerce: Callable[[Any], Any] = string
@@ -64,43 +64,43 @@ class Param:
     values: tuple[str, ...] = ()
 
 
-def read(
-    given: Mapping[str, Any],
+def read_params(
+    params: Mapping[str, Any],
     declared: Sequence[Param],
     *,
     exclusive: Sequence[tuple[str, ...]] = (),
     at_least_one: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The declared parameters that were given, coerced; anything undeclared is dropped. Raises a 400 refusal."""
-    problems: list[str] = []
+    """The declared parameters that were sent, coerced; undeclared ones are dropped. Raises APIError (400)."""
+    messages: list[str] = []
     result: dict[str, Any] = {}
     for param in declared:
-        if param.name not in given:
+        if param.name not in params:
             if param.required:
-                problems.append(f"{param.name} is missing")
+                messages.append(f"{param.name} is missing")
                 if param.values:
-                    problems.append(f"{param.name} does not have a valid value")
+                    messages.append(f"{param.name} does not have a valid value")
             continue
         try:
-            value = param.coerce(given[param.name])
+            value = param.coerce(params[param.name])
         except ValueError:
-            problems.append(f"{param.name} is invalid")
+            messages.append(f"{param.name} is invalid")
             continue
         if param.values and value not in (None, *param.values):
-            problems.append(f"{param.name} does not have a valid value")
+            messages.append(f"{param.name} does not have a valid value")
         result[param.name] = value
     for names in exclusive:
-        if sum(name in given for name in names) > 1:
-            problems.append(f"{', '.join(names)} are mutually exclusive")
-    if at_least_one and not any(name in given for name in at_least_one):
-        problems.append(f"{', '.join(at_least_one)} are missing, at least one parameter must be provided")
-    if problems:
-        raise refusals.bad_schema(problems)
+        if sum(name in params for name in names) > 1:
+            messages.append(f"{', '.join(names)} are mutually exclusive")
+    if at_least_one and not any(name in params for name in at_least_one):
+        messages.append(f"{', '.join(at_least_one)} are missing, at least one parameter must be provided")
+    if messages:
+        raise errors.validation_error(messages)
     return result
 
 
-def present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What creating keeps: an empty text or list counts as not sent, an explicit `false` counts as sent."""
+def without_blank(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without None, blank strings and empty lists, which creation treats as not sent; False stays."""
     return {name: value for name, value in values.items() if value not in (None, "", []) and not _blank(value)}
 
 

@@ -1,138 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which job a runner gets, and in which shape the runner program receives it."""
+"""Which pending job a runner picks (GitLab: `Ci::RegisterJobService`)."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 from fake_gitlab.jobs import Job
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
 
-# The branch that all jobs here belong to has no repository behind it: jobs run with GIT_STRATEGY none.
-_SHA = "0" * 39 + "1"
-_BRANCH = "main"
-
 
 def next_job(gitlab: FakeGitLab, runner: Runner) -> Job | None:
-    """The oldest pending job that the runner may take."""
-    return next((job for job in gitlab.jobs.values() if job.status == "pending" and _fits(gitlab, runner, job)), None)
+    """The oldest pending job that the runner may pick."""
+    return next(
+        (job for job in gitlab.jobs.values() if job.status == "pending" and _can_pick(gitlab, runner, job)), None
+    )
 
 
-def _fits(gitlab: FakeGitLab, runner: Runner, job: Job) -> bool:
+def _can_pick(gitlab: FakeGitLab, runner: Runner, job: Job) -> bool:
     return (
         job.only_runner_id in (None, runner.id)
-        and _serves(gitlab, runner, job.project_id)
+        and _serves_project(gitlab, runner, job.project_id)
         and set(job.tag_list) <= set(runner.tag_list)
         and (bool(job.tag_list) or runner.run_untagged)
         and (job.protected or runner.access_level != "ref_protected")
     )
 
 
-def _serves(gitlab: FakeGitLab, runner: Runner, project_id: int) -> bool:
+def _serves_project(gitlab: FakeGitLab, runner: Runner, project_id: int) -> bool:
     if project_id not in gitlab.projects:
         return False
     if runner.runner_type == "instance_type":
         return True
     if runner.runner_type == "project_type":
         return project_id in runner.project_ids
-    groups = gitlab.ancestors(gitlab.projects[project_id].group_id)
+    groups = gitlab.self_and_ancestors(gitlab.projects[project_id].group_id)
     return any(group.id == runner.group_id for group in groups)
-
-
-def payload(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> dict[str, Any]:
-    """The reply to a request for a job. `origin` is the address under which the runner knows this server."""
-    project = gitlab.projects[job.project_id]
-    timeout = min(job.timeout, runner.maximum_timeout or job.timeout)
-    url = f"{origin}/{project.path}"
-    return {
-        "id": job.id,
-        "token": job.token,
-        "allow_git_fetch": True,
-        "job_info": {
-            "id": job.id,
-            "name": job.name,
-            "stage": "test",
-            "pipeline_id": job.id,
-            "project_id": project.id,
-            "project_name": project.path.rpartition("/")[2],
-            "project_full_path": project.path,
-            "namespace_id": project.group_id or 0,
-            "user_id": 1,
-            "time_in_queue_seconds": ((job.started_at or job.created_at) - job.created_at).total_seconds(),
-            "project_jobs_running_on_instance_runners_count": "0",
-        },
-        "git_info": {
-            "repo_url": f"{url}.git",
-            "repo_object_format": "sha1",
-            "ref": _BRANCH,
-            "sha": _SHA,
-            "before_sha": "0" * 40,
-            "ref_type": "branch",
-            "refspecs": [f"+refs/heads/{_BRANCH}:refs/remotes/origin/{_BRANCH}"],
-            "depth": 20,
-            "protected": job.protected,
-        },
-        "runner_info": {"timeout": timeout, "runner_session_url": None},
-        "inputs": [],
-        "variables": _variables(gitlab, job, runner, origin, url),
-        "steps": _steps(job, timeout),
-        "image": {"name": job.image} if job.image else None,
-        "services": [{"name": service} for service in job.services],
-        "artifacts": [],
-        "cache": [],
-        "credentials": [],
-        "dependencies": [],
-        "hooks": [],
-        "features": {
-            "trace_sections": True,
-            "token_mask_prefixes": ["glpat-", "glrt-", "glrtr-", "glcbt-"],
-            "failure_reasons": ["unknown_failure", "script_failure", "runner_system_failure", "job_execution_timeout"],
-        },
-        "policy_options": {"execution_policy_job": False},
-    }
-
-
-def _steps(job: Job, timeout: int) -> list[dict[str, Any]]:
-    steps = [("script", job.script, "on_success", False)]
-    if job.after_script:
-        steps.append(("after_script", job.after_script, "always", True))
-    return [
-        {"name": name, "script": script, "timeout": timeout, "when": when, "allow_failure": allow_failure}
-        for name, script, when, allow_failure in steps
-    ]
-
-
-def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: str) -> list[dict[str, Any]]:
-    host = origin.partition("://")[2]
-    predefined = {
-        "CI": "true",
-        "GITLAB_CI": "true",
-        "CI_SERVER": "yes",
-        "CI_SERVER_URL": origin,
-        "CI_SERVER_HOST": host.partition(":")[0],
-        "CI_SERVER_VERSION": gitlab.settings.version,
-        "CI_API_V4_URL": f"{origin}/api/v4",
-        "CI_PIPELINE_ID": str(job.id),
-        "CI_JOB_ID": str(job.id),
-        "CI_JOB_NAME": job.name,
-        "CI_JOB_STAGE": "test",
-        "CI_JOB_URL": f"{origin}/jobs/{job.id}",
-        "CI_COMMIT_SHA": _SHA,
-        "CI_COMMIT_SHORT_SHA": _SHA[:8],
-        "CI_COMMIT_REF_NAME": _BRANCH,
-        "CI_COMMIT_BRANCH": _BRANCH,
-        "CI_DEFAULT_BRANCH": _BRANCH,
-        "CI_PROJECT_ID": str(job.project_id),
-        "CI_PROJECT_PATH": gitlab.projects[job.project_id].path,
-        "CI_PROJECT_URL": url,
-        "CI_RUNNER_ID": str(runner.id),
-        "CI_RUNNER_DESCRIPTION": runner.description or "",
-        "CI_RUNNER_TAGS": json.dumps(runner.tag_list),
-        "GIT_STRATEGY": "none",
-    }
-    shown = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]
-    own = [{"key": key, "value": value, "public": False, "masked": False} for key, value in job.variables.items()]
-    token = {"key": "CI_JOB_TOKEN", "value": job.token, "public": False, "masked": True}
-    return [*shown, token, *own]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runners, their managers (the machines), and what GitLab refuses to store of them."""
+"""Runners, their managers, and the validations of a runner's attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 RUNNER_TYPES = ("instance_type", "group_type", "project_type")
 ACCESS_LEVELS = ("not_protected", "ref_protected")
-EDITABLE = (
+EDITABLE_ATTRIBUTES = (
     "description",
     "paused",
     "tag_list",
@@ -23,20 +23,20 @@ EDITABLE = (
 VERSION_FIELDS = ("version", "revision", "platform", "architecture", "executor")
 LEGACY_SYSTEM_ID = "<legacy>"
 
-# GitLab keeps times of contact in a cache and writes them to the database at a random age of 40 to 55 minutes.
-# Replies show the cached time; status filters and the choice of the latest manager look into the database.
-PERSIST_AFTER = timedelta(minutes=45)
+# GitLab caches `contacted_at` and writes it to the database when the stored value is 40 to 55 minutes old (random).
+# Replies show the cached time; status filters and the choice of the latest manager use the database.
+PERSIST_INTERVAL = timedelta(minutes=45)
 
 
 @dataclass
 class Manager:
-    """One process of GitLab Runner that uses the runner's token, told apart by its system id."""
+    """A runner manager: one GitLab Runner process that uses the runner's token, identified by its system id."""
 
     id: int
     system_id: str
     created_at: datetime
     contacted_at: datetime | None = None
-    stored_contact: datetime | None = None
+    contacted_at_in_database: datetime | None = None
     ip_address: str | None = None
     version: str | None = None
     revision: str | None = None
@@ -44,18 +44,18 @@ class Manager:
     architecture: str | None = None
     executor: str | None = None
     cancel_gracefully: bool = False
-    """Whether it can run after_script when a job is cancelled; read from the database alone."""
+    """The feature of running after_script of a canceled job; updated only when GitLab writes to the database."""
 
     def heartbeat(self, now: datetime, ip_address: str, info: Mapping[str, Any], *, contact: bool = True) -> None:
-        """Note what is told; `contact` is false for a verify that older releases do not count as one."""
+        """Update what `info` tells; `contact` is False for a `verify` that does not update `contacted_at`."""
         self.ip_address = ip_address
         for name in VERSION_FIELDS:
             if info.get(name):
                 setattr(self, name, str(info[name]))
-        persist = self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER
+        persist = self.contacted_at_in_database is None or now - self.contacted_at_in_database >= PERSIST_INTERVAL
         if contact:
             self.contacted_at = now
-            self.stored_contact = now if persist else self.stored_contact
+            self.contacted_at_in_database = now if persist else self.contacted_at_in_database
         if persist:
             features = info.get("features")
             if isinstance(features, dict):
@@ -71,7 +71,7 @@ class Runner:
     updated_at: datetime
     group_id: int | None = None
     project_ids: list[int] = field(default_factory=list)
-    """The first that still exists is the owner; the others were assigned later."""
+    """In the order of assignment; the first that still exists is the owner project."""
     description: str | None = None
     maintenance_note: str | None = None
     paused: bool = False
@@ -82,60 +82,62 @@ class Runner:
     maximum_timeout: int | None = None
     created_by: int | None = None
     registered: bool = False
-    """Made with a registration token, not by a user; its tokens look different."""
+    """Created with a registration token instead of by a user."""
     finished: bool = False
-    """GitLab's `creation_state`: false until the first request for a job; till then the page says never contacted."""
+    """GitLab's `creation_state`: False (started) until the first request for a job."""
     token_expires_at: datetime | None = None
     contacted_at: datetime | None = None
-    stored_contact: datetime | None = None
+    contacted_at_in_database: datetime | None = None
     managers: dict[str, Manager] = field(default_factory=dict)
 
     def heartbeat(self, now: datetime) -> None:
         self.contacted_at = now
-        if self.stored_contact is None or now - self.stored_contact >= PERSIST_AFTER:
-            self.stored_contact = now
+        if self.contacted_at_in_database is None or now - self.contacted_at_in_database >= PERSIST_INTERVAL:
+            self.contacted_at_in_database = now
 
     @property
     def latest_manager(self) -> Manager | None:
         return max(
-            self.managers.values(), key=lambda manager: manager.stored_contact or manager.created_at, default=None
+            self.managers.values(),
+            key=lambda manager: manager.contacted_at_in_database or manager.created_at,
+            default=None,
         )
 
     def token_expired(self, now: datetime) -> bool:
         return self.token_expires_at is not None and self.token_expires_at <= now
 
 
-def assign(runner: Runner, values: Mapping[str, Any]) -> None:
-    """Set attributes that have passed `problems`. Tags come back in an order of the database's own, without doubles."""
+def assign_attributes(runner: Runner, values: Mapping[str, Any]) -> None:
+    """Set attributes that passed `validation_errors`. Tags are deduplicated and sorted: GitLab does not keep order."""
     for name, value in values.items():
         setattr(runner, name, sorted(set(value)) if name == "tag_list" else value)
 
 
-def problems(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
-    """What GitLab's model refuses about a runner's attributes, by field; the tags are blamed as `tags_list`.
+def validation_errors(values: Mapping[str, Any], *, tags_changed: bool = True) -> dict[str, list[str]]:
+    """GitLab's validation errors, field -> messages; errors of the tags are under `tags_list`.
 
-    Tags are counted only when they change: a runner that has too many of old keeps them.
+    The limit of 50 tags is checked only when the tags change.
     """
-    found: dict[str, list[str]] = {}
+    model_errors: dict[str, list[str]] = {}
     for name in ("description", "maintenance_note"):
         if len(values.get(name) or "") > 1024:
-            found[name] = ["is too long (maximum is 1024 characters)"]
+            model_errors[name] = ["is too long (maximum is 1024 characters)"]
     timeout = values.get("maximum_timeout")
     if timeout is not None and timeout < 600:
-        found["maximum_timeout"] = ["needs to be at least 10 minutes"]
+        model_errors["maximum_timeout"] = ["needs to be at least 10 minutes"]
     tags = values.get("tag_list") or []
     if tags_changed and len(set(tags)) > 50:
-        found["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
+        model_errors["tags_list"] = ["Too many tags specified. Please limit the number of tags to 50"]
     if not tags and values.get("run_untagged") is False:
-        found["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
-    return found
+        model_errors["tags_list"] = ["can not be empty when runner is not allowed to pick untagged jobs"]
+    return model_errors
 
 
-def sentence(found: Mapping[str, list[str]]) -> str:
-    """The same problems as one text, as the services join them."""
+def full_messages(model_errors: Mapping[str, list[str]]) -> str:
+    """The errors as one sentence (Rails: `errors.full_messages.to_sentence`)."""
     texts = [
         f"{name.replace('_', ' ').replace('.', ' ').capitalize()} {text}"
-        for name, several in found.items()
+        for name, several in model_errors.items()
         for text in several
     ]
     if len(texts) < 3:

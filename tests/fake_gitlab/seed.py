@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The people, groups and projects of an instance, from data."""
+"""Seed data: users, access tokens, groups and projects of an instance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from fake_gitlab import versions
 from fake_gitlab.accounts import User
-from fake_gitlab.namespaces import Group, Project, Role, role_named
-from fake_gitlab.settings import Settings
+from fake_gitlab.namespaces import Group, Project, Role
+from fake_gitlab.settings import update_settings
 from fake_gitlab.state import FakeGitLab
 
-# Ids may be given where they matter (a project that stands in an inventory); otherwise they count up from 1.
+# `id` is optional; without it ids count up from 1.
 EXAMPLE: dict[str, Any] = {
     "settings": {"allow_registration_tokens": True},
     "users": [
@@ -27,10 +26,10 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
-    """Add what the seed describes (`EXAMPLE` shows its form). Raises KeyError, TypeError or ValueError for nonsense."""
-    change_settings(gitlab.settings, seed.get("settings", {}))
-    users = {entry["username"]: _plant_user(gitlab, entry) for entry in seed.get("users", [])}
+def load(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
+    """Add what the seed describes, in the form of `EXAMPLE`. Raises KeyError, TypeError or ValueError if malformed."""
+    update_settings(gitlab.settings, seed.get("settings", {}))
+    users = {entry["username"]: _add_user(gitlab, entry) for entry in seed.get("users", [])}
     groups: dict[str, Group] = {}
     for entry in seed.get("groups", []):
         parent = groups[entry["parent"]] if entry.get("parent") else None
@@ -55,18 +54,7 @@ def plant(gitlab: FakeGitLab, seed: Mapping[str, Any]) -> None:
         _set(project, entry, "registration_token", "allow_runner_registration", "public")
 
 
-def change_settings(settings: Settings, values: Mapping[str, Any]) -> None:
-    """Set settings by name. Raises ValueError for one that does not exist, and for a version that is not modelled."""
-    unknown = sorted(name for name in values if not hasattr(settings, name))
-    if unknown:
-        raise ValueError(f"unknown settings: {', '.join(unknown)}")
-    if "version" in values:
-        versions.parse(str(values["version"]))
-    for name, value in values.items():
-        setattr(settings, name, value)
-
-
-def _plant_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
+def _add_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
     user = gitlab.add_user(entry["username"], admin=entry.get("admin", False), auditor=entry.get("auditor", False))
     for token in entry.get("tokens", []):
         gitlab.add_token(user, token["scopes"], value=token["value"], lifetime=token.get("lifetime"))
@@ -75,7 +63,7 @@ def _plant_user(gitlab: FakeGitLab, entry: Mapping[str, Any]) -> User:
 
 
 def _members(users: Mapping[str, User], entry: Mapping[str, Any]) -> dict[User, Role]:
-    return {users[username]: role_named(role) for username, role in entry.get("members", {}).items()}
+    return {users[username]: Role[role.upper()] for username, role in entry.get("members", {}).items()}
 
 
 def _set(namespace: Group | Project, entry: Mapping[str, Any], *names: str) -> None:

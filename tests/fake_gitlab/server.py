@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The web application on a port of this machine, in a thread or in the foreground."""
+"""Serves the application with uvicorn."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Server:
     url: str
     """Without a trailing slash; its host is 127.0.0.1."""
     ca_path: str | None
-    """The CA that signed the server's certificate; None without TLS."""
+    """Path of the CA certificate that signed the server's; None without TLS."""
 
 
 @contextmanager
 def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
-    """Serve `gitlab` on a free port from a thread of its own, for as long as the block lasts."""
+    """Serve `gitlab` on a free port in a background thread until the block ends."""
     listener = socket.create_server((host, 0))
-    server = uvicorn.Server(configuration(gitlab, tls))
+    server = uvicorn.Server(uvicorn_config(gitlab, tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-gitlab", daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
-            raise RuntimeError("the server did not start; its reason is on stderr")
+            raise RuntimeError("the server did not start; the reason is on stderr")
         time.sleep(0.001)
     scheme = "https" if tls else "http"
     try:
@@ -47,7 +47,7 @@ def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.
         listener.close()
 
 
-def configuration(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
+def uvicorn_config(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
         application(gitlab),
         http=CuttableProtocol,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that this GitLab knows, and what people do to it other than through the API."""
+"""The state of the fake GitLab, and its changes by the web page or background jobs rather than the API."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fake_gitlab.faults import Faults
 from fake_gitlab.jobs import RUNNING, Job
 from fake_gitlab.journal import Entry, Journal
 from fake_gitlab.namespaces import Group, Project, Role
-from fake_gitlab.runners import EDITABLE, RUNNER_TYPES, Manager, Runner, assign
+from fake_gitlab.runners import EDITABLE_ATTRIBUTES, RUNNER_TYPES, Manager, Runner, assign_attributes
 from fake_gitlab.settings import Settings
 
 Hook = Callable[[Entry], None]
 
 
 class FakeGitLab:
-    """The state, free of any web framework. Hold `lock` for several steps that no request may come between.
+    """The state, independent of the web framework. Hold `lock` for several changes without a request in between.
 
-    `before_request` is called when a request has come in, `after_commit` when it has been carried out and before the
-    reply leaves. Both run in the server's thread and hold up all other requests.
+    `before_request` is called when a request arrives, `after_commit` when it has been carried out and before the reply
+    is sent. Both run in the server's thread and block all other requests.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class FakeGitLab:
         self.faults = Faults()
         self.before_request: Hook | None = None
         self.after_commit: Hook | None = None
-        self.generation = 0
-        """Counts resets, so that a request which was held back meanwhile does not reach the instance after it."""
+        self.resets = 0
+        """The number of resets; a request delayed across a reset is dropped."""
         self.reset()
 
     def reset(self) -> None:
-        """An empty, fault-free instance again, with the machine's time and without hooks."""
+        """Back to an empty instance without faults and hooks, at the system's time."""
         with self.lock:
-            self.generation += 1
+            self.resets += 1
             self.before_request = self.after_commit = None
             self.clock.reset()
             self.faults.clear()
@@ -55,14 +55,14 @@ class FakeGitLab:
             self.projects: dict[int, Project] = {}
             self.runners: dict[int, Runner] = {}
             self.jobs: dict[int, Job] = {}
-            self._queue_moves = 0
+            self._queue_ticks = 0
             self._ids = {kind: itertools.count(1) for kind in ("user", "group", "project", "runner", "manager", "job")}
 
     def has(self, difference: str) -> bool:
-        """Whether the release that this instance is behaves in the newer way; `versions.DIFFERENCES` has the names."""
+        """Whether the current release has the newer behaviour of that row of `versions.DIFFERENCES`."""
         return versions.has(self.settings.version, difference)
 
-    # People, groups and projects
+    # Users, groups and projects
 
     def add_user(self, username: str, *, admin: bool = False, auditor: bool = False) -> User:
         user = User(self._next_id("user"), username, admin, auditor)
@@ -72,7 +72,7 @@ class FakeGitLab:
     def add_token(
         self, user: User, scopes: Iterable[str] = ("api",), *, value: str = "", lifetime: float | None = None
     ) -> str:
-        """A personal access token of the user; `lifetime` in seconds. Returns its text."""
+        """Add a personal access token and return its value; `lifetime` in seconds, None: no expiry."""
         unknown = set(scopes) - set(SCOPES)
         if unknown:
             raise ValueError(f"unknown scopes: {', '.join(sorted(unknown))}")
@@ -103,7 +103,7 @@ class FakeGitLab:
         members: Mapping[User, Role] | None = None,
         project_id: int | None = None,
     ) -> Project:
-        """A project, in a group or (None) in somebody's own namespace."""
+        """Add a project to a group, or to a personal namespace (None)."""
         project = Project(project_id or self._next_id("project", self.projects), path, group.id if group else None)
         project.members = {user.id: role for user, role in (members or {}).items()}
         project.registration_token = tokens.registration_token()
@@ -111,31 +111,32 @@ class FakeGitLab:
         return project
 
     def delete_project(self, project_id: int) -> None:
-        """With what the background jobs do then. (`del projects[id]` is the moment before they run.)
+        """Delete a project and run the background jobs that follow; `del projects[id]` is the state before they ran.
 
-        The oldest of the other projects of a runner becomes its owner. A runner without any is an orphan or goes.
+        The next of a runner's projects becomes its owner. A runner without any is orphaned or deleted (see
+        `runner_goes_with_its_last_project`).
         """
         del self.projects[project_id]
         for runner in [runner for runner in self.runners.values() if project_id in runner.project_ids]:
             runner.project_ids.remove(project_id)
-            self._drop_orphan(runner)
+            self._delete_if_orphaned(runner)
 
     def delete_group(self, group_id: int) -> None:
-        """With the groups and projects below it."""
+        """Delete a group with its descendant groups and projects, and run the background jobs that follow."""
         for child in [group.id for group in self.groups.values() if group.parent_id == group_id]:
             self.delete_group(child)
         for child in [project.id for project in self.projects.values() if project.group_id == group_id]:
             self.delete_project(child)
         del self.groups[group_id]
         for runner in [runner for runner in self.runners.values() if runner.group_id == group_id]:
-            self._drop_orphan(runner)
+            self._delete_if_orphaned(runner)
 
-    def _drop_orphan(self, runner: Runner) -> None:
+    def _delete_if_orphaned(self, runner: Runner) -> None:
         if self.is_orphaned(runner) and self.has("runner_goes_with_its_last_project"):
             self.delete_runner(runner.id)
 
-    def ancestors(self, group_id: int | None) -> Iterator[Group]:
-        """The group and those above it."""
+    def self_and_ancestors(self, group_id: int | None) -> Iterator[Group]:
+        """The group and its ancestors, from the innermost."""
         while group_id is not None and (group := self.groups.get(group_id)):
             yield group
             group_id = group.parent_id
@@ -145,11 +146,11 @@ class FakeGitLab:
         yield from self.projects.values()
 
     def find_group(self, reference: object) -> Group | None:
-        """By id, or by path."""
+        """By id or full path."""
         return next((found for found in self.groups.values() if str(reference) in (str(found.id), found.path)), None)
 
     def find_project(self, reference: object) -> Project | None:
-        """By id, or by path with its namespace."""
+        """By id or full path."""
         return next((found for found in self.projects.values() if str(reference) in (str(found.id), found.path)), None)
 
     # Runners
@@ -163,11 +164,11 @@ class FakeGitLab:
         registered: bool = False,
         **attributes: Any,
     ) -> Runner:
-        """A new runner, as the web page or the API makes it; `registered` says that a registration token was used."""
+        """A new runner; `registered` means with a registration token. Raises ValueError for an unfit type or owner."""
         if runner_type not in RUNNER_TYPES:
-            raise ValueError(f"no such runner type: {runner_type}")
+            raise ValueError(f"unknown runner type: {runner_type}")
         if not isinstance(owner, {"group_type": Group, "project_type": Project}.get(runner_type, type(None))):
-            raise ValueError(f"{runner_type} does not fit the owner {owner}")
+            raise ValueError(f"{runner_type} cannot have the owner {owner}")
         now = self.clock.now()
         runner = Runner(
             self._next_id("runner"),
@@ -181,20 +182,20 @@ class FakeGitLab:
             registered=registered,
             finished=registered,
         )
-        assign(runner, attributes)
+        assign_attributes(runner, attributes)
         self._issue_token(runner)
         self.runners[runner.id] = runner
         return runner
 
     def edit_runner(self, runner_id: int, **attributes: Any) -> Runner:
         runner = self.runners[runner_id]
-        assign(runner, attributes)
+        assign_attributes(runner, attributes)
         runner.updated_at = self.clock.now()
-        self.move_queue()
+        self.tick_runner_queue()
         return runner
 
     def reset_runner_token(self, runner_id: int) -> str:
-        """A new token; the old one is void from now on."""
+        """Issue and return a new token; the old one is invalid at once."""
         runner = self.runners[runner_id]
         self._issue_token(runner)
         runner.updated_at = self.clock.now()
@@ -204,21 +205,23 @@ class FakeGitLab:
         del self.runners[runner_id]
 
     def duplicate_runner(self, runner_id: int) -> Runner:
-        """A second runner with the same attributes, as a person makes who fills in the form twice."""
-        first = self.runners[runner_id]
-        attributes = {name: getattr(first, name) for name in EDITABLE}
-        return self.create_runner(first.runner_type, owner=self.owner(first), created_by=first.created_by, **attributes)
+        """A second runner with the same attributes, as when the form of the web page is submitted twice."""
+        original = self.runners[runner_id]
+        attributes = {name: getattr(original, name) for name in EDITABLE_ATTRIBUTES}
+        return self.create_runner(
+            original.runner_type, owner=self.owner(original), created_by=original.created_by, **attributes
+        )
 
     def owner(self, runner: Runner) -> Group | Project | None:
-        """The group it was made in, or the oldest of its projects; None for the instance's runners and for orphans."""
+        """The runner's group, or the first of its projects; None for instance runners and orphaned ones."""
         if runner.runner_type == "group_type":
             return self.groups.get(runner.group_id or 0)
         return next((self.projects[id_] for id_ in runner.project_ids if id_ in self.projects), None)
 
-    def runners_usable_in(self, namespace: Group | Project) -> list[Runner]:
-        """Its own, those of the groups above it, and the instance's; not those below a group."""
+    def available_runners(self, namespace: Group | Project) -> list[Runner]:
+        """The namespace's own runners, those of its ancestor groups, and the instance runners; none of descendants."""
         group_id = namespace.group_id if isinstance(namespace, Project) else namespace.id
-        groups = {group.id for group in self.ancestors(group_id)}
+        groups = {group.id for group in self.self_and_ancestors(group_id)}
         return [
             runner
             for runner in self.runners.values()
@@ -227,25 +230,25 @@ class FakeGitLab:
             or (isinstance(namespace, Project) and namespace.id in runner.project_ids)
         ]
 
-    def runners_below(self, group: Group) -> list[Runner]:
-        """The group's own, and those of the groups and projects below it."""
+    def descendant_runners(self, group: Group) -> list[Runner]:
+        """The runners of the group and of its descendant groups and projects."""
 
-        def below(group_id: int | None) -> bool:
-            return group.id in (ancestor.id for ancestor in self.ancestors(group_id))
+        def in_group(group_id: int | None) -> bool:
+            return group.id in (ancestor.id for ancestor in self.self_and_ancestors(group_id))
 
-        projects = {project.id for project in self.projects.values() if below(project.group_id)}
+        projects = {project.id for project in self.projects.values() if in_group(project.group_id)}
         return [
             runner
             for runner in self.runners.values()
-            if below(runner.group_id) or projects.intersection(runner.project_ids)
+            if in_group(runner.group_id) or projects.intersection(runner.project_ids)
         ]
 
     def heartbeat(
         self, runner: Runner, system_id: str, ip_address: str, info: dict[str, Any], *, contact: bool = True
     ) -> Manager:
-        """What every contact of a runner does: touch it, and make or touch the manager of that system id.
+        """Update the runner and the manager of that system id, which is created if missing (GitLab: `heartbeat`).
 
-        Without `contact` the manager is made and told of, but no time is noted.
+        `info` is the `info` of the request. Without `contact` no `contacted_at` is updated.
         """
         now = self.clock.now()
         if contact:
@@ -258,7 +261,7 @@ class FakeGitLab:
         return manager
 
     def runner_by_token(self, token: str) -> Runner | None:
-        """The runner whose token this is; an expired token is nobody's."""
+        """The runner with this token, None if there is none or the token has expired."""
         now = self.clock.now()
         for runner in self.runners.values():
             if runner.token == token:
@@ -266,34 +269,34 @@ class FakeGitLab:
         return None
 
     def is_orphaned(self, runner: Runner) -> bool:
-        """Whether the group or all projects that it belonged to are gone."""
+        """Whether its group or all of its projects have been deleted."""
         return runner.runner_type != "instance_type" and self.owner(runner) is None
 
     def is_busy(self, runner: Runner, system_id: str | None = None, statuses: Container[str] = RUNNING) -> bool:
-        """Whether the runner (or one of its managers) has a job in one of these statuses."""
+        """Whether the runner, or only its manager with `system_id`, has a job in one of these statuses."""
         return any(
             job.status in statuses and job.runner_id == runner.id and system_id in (None, job.system_id)
             for job in self.jobs.values()
         )
 
     def owning_groups(self, runner: Runner) -> Iterator[Group]:
-        """The group that owns the runner, or the one its project is in, and those above."""
+        """The owner group, or the group of the owner project, and its ancestors."""
         owner = self.owner(runner)
         if owner is None:
             return iter(())
-        return self.ancestors(owner.group_id if isinstance(owner, Project) else owner.id)
+        return self.self_and_ancestors(owner.group_id if isinstance(owner, Project) else owner.id)
 
     # Jobs
 
     def add_job(self, project: Project, script: Iterable[str], *, name: str = "job", **details: Any) -> Job:
-        """Put a job into the queue; `details` are further fields of `Job`, as `image` and `tag_list`."""
+        """Queue a job; `details` are further fields of `Job`, such as `image` and `tag_list`."""
         job = Job(self._next_id("job"), tokens.job_token(), project.id, self.clock.now(), name, list(script), **details)
         self.jobs[job.id] = job
-        self.move_queue()
+        self.tick_runner_queue()
         return job
 
     def cancel_job(self, job_id: int) -> Job:
-        """As the button does: a running job may still run its after_script if its manager can do so."""
+        """Cancel a job; one that runs on a manager with the feature `cancel_gracefully` is `canceling` first."""
         job = self.jobs[job_id]
         runner = self.runners.get(job.runner_id or 0)
         manager = runner.managers.get(job.system_id or "") if runner else None
@@ -303,13 +306,13 @@ class FakeGitLab:
             job.finish("canceled", self.clock.now())
         return job
 
-    def move_queue(self) -> None:
-        """Have every runner look into the queue again."""
-        self._queue_moves += 1
+    def tick_runner_queue(self) -> None:
+        """Change every runner's queue value, so that all of them are offered jobs again."""
+        self._queue_ticks += 1
 
-    def queue_mark(self, runner: Runner) -> str:
-        """What GitLab calls the queue's last update, as this runner sees it."""
-        return f"{runner.id:x}-{self._queue_moves:032x}"
+    def runner_queue_value(self, runner: Runner) -> str:
+        """The value of `X-GitLab-Last-Update` for this runner."""
+        return f"{runner.id:x}-{self._queue_ticks:032x}"
 
     def _issue_token(self, runner: Runner) -> None:
         if runner.registered:
@@ -317,8 +320,8 @@ class FakeGitLab:
         else:
             runner.token = tokens.runner_token(self.settings.token_style, runner.runner_type)
         lifetimes = [self.settings.token_lifetime, *(group.token_lifetime for group in self.owning_groups(runner))]
-        limits = [seconds for seconds in lifetimes if seconds is not None]
-        runner.token_expires_at = self.clock.now() + timedelta(seconds=min(limits)) if limits else None
+        finite = [seconds for seconds in lifetimes if seconds is not None]
+        runner.token_expires_at = self.clock.now() + timedelta(seconds=min(finite)) if finite else None
 
     def _next_id(self, kind: str, taken: Container[int] = ()) -> int:
         return next(number for number in self._ids[kind] if number not in taken)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A private certificate authority and a server certificate, as a GitLab at home has them."""
+"""A private certificate authority and a server certificate, as self-managed GitLab instances have them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIFETIME = timedelta(days=365)
 
 @dataclass(frozen=True)
 class TLSFiles:
-    """Paths of PEM files. `ca` is None when nobody in this process needs it."""
+    """Paths of PEM files. `ca` is None where only the server's files are known."""
 
     certificate: str
     key: str
@@ -27,10 +27,10 @@ class TLSFiles:
 
 
 def make(directory: Path, names: Iterable[str] = ("localhost", "127.0.0.1")) -> TLSFiles:
-    """A new CA and a certificate for the names (DNS names or IP addresses): ca.crt, server.crt and server.key."""
+    """Write ca.crt, server.crt and server.key (mode 0600) for the names (DNS names or IP addresses), with a new CA."""
     directory.mkdir(parents=True, exist_ok=True)
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = _authority(ca_key)
+    ca = _self_signed_ca(ca_key)
     certificate = _certificate(server_key, list(names), ca, ca_key)
     files = TLSFiles(
         certificate=str(directory / "server.crt"), key=str(directory / "server.key"), ca=str(directory / "ca.crt")
@@ -44,12 +44,12 @@ def make(directory: Path, names: Iterable[str] = ("localhost", "127.0.0.1")) -> 
     return files
 
 
-def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _self_signed_ca(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = _name("Fake GitLab test authority")
     return (
         _builder(name, name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -62,7 +62,7 @@ def _certificate(
         _builder(_name(names[0]), ca.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -70,7 +70,7 @@ def _certificate(
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    yesterday = datetime.now(UTC) - timedelta(days=1)  # Pis without a clock battery wake up in the past
+    yesterday = datetime.now(UTC) - timedelta(days=1)  # a Pi without a clock battery boots with a past date
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -82,7 +82,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
     )
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,
         key_cert_sign=authority,

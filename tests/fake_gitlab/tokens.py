@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens in the shapes that GitLab has issued over the years."""
+"""Random tokens in the formats that GitLab releases have issued."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INFIX = {"instance_type": "t1_", "group_type": "t2_", "project_type": "t3_"}
 
 
 def runner_token(style: TokenStyle, runner_type: str) -> str:
-    """An authentication token of a runner made by a user; `routable` ones hold dots, `prefixed` ones start oddly."""
+    """An authentication token of a runner created by a user. `prefixed` has the instance's own token prefix."""
     if style == "classic":
         return f"glrt-{_random()}"
     if style == "routable" and runner_type != "instance_type":
@@ -42,7 +42,7 @@ def job_token() -> str:
 
 
 def _routable() -> str:
-    """What says where the owner lives, so that only owned runners have it: payload, version, length and checksum."""
+    """A routable token's payload, which identifies the owner, then version, payload length and checksum."""
     payload = base64.urlsafe_b64encode(secrets.token_bytes(30)).decode().rstrip("=")
     return f"{payload}.01.{len(payload):02x}{secrets.token_hex(4)[:7]}"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cutting connections: the one thing that an ASGI application cannot do by itself."""
+"""Dropping TCP connections, which ASGI offers no way to do."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Cut(Exception):
-    """Raised by a hook: drop the connection now."""
+    """Raised by a fault or a hook to drop the connection."""
 
 
 _KEY = "fake_gitlab.transport"
 
 
 class CuttableProtocol(H11Protocol):
-    """HTTP/1.1 that lends its transport to the application."""
+    """HTTP/1.1 that passes its transport to the application in the ASGI scope."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Head and body leave in two writes; without this the second waits 40 ms for the client's acknowledgement.
+        # Head and body are two writes; Nagle's algorithm delays the second until the client's ACK, about 40 ms.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         application = self.app
 
-        async def lend(scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope[_KEY] = transport
             await application(scope, receive, send)
 
-        self.app = lend
+        self.app = with_transport
 
 
-class _Nothing(Response):
+class _NoResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """There is nobody left to answer."""
+        """The connection is gone: send nothing."""
 
 
 async def cut(request: Request) -> Response:
-    """Drop the connection without a byte of reply."""
+    """Drop the connection without a reply."""
     transport: Any = request.scope[_KEY]
     transport.abort()
     while not await request.is_disconnected():
         await asyncio.sleep(0)
-    return _Nothing()
+    return _NoResponse()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What differs between GitLab releases, as one table; the fake answers as the release in `settings.version` does.
+"""The differences between GitLab releases, as one table; the fake behaves as the release in `settings.version`.
 
-A handler asks for a row by its name, `gitlab.has("managers_route")`, and never compares versions itself. `since` is the
+A handler queries a row by its name, `gitlab.has("managers_route")`, and never compares versions itself. `since` is the
 first release that behaves as `newer` says. `source` is where GitLab's public code or its merge requests show it. Where
-only the releases before and after the change were seen, `source` says between which, and `since` is our choice.
+only releases before and after the change were examined, `source` names them, and `since` is chosen between them.
 """
 
 from __future__ import annotations
@@ -168,16 +168,16 @@ _SINCE = {difference.name: difference.since for difference in DIFFERENCES}
 
 @cache
 def parse(version: str) -> tuple[int, int]:
-    """`18.11.2-ee` as (18, 11). Raises ValueError for what the fake does not model."""
+    """Return (18, 11) for `18.11.2-ee`. Raises ValueError for anything else and for a release older than OLDEST."""
     found = re.match(r"(\d+)\.(\d+)", version)
     if found is None:
-        raise ValueError(f"no version of GitLab: {version!r}")
+        raise ValueError(f"not a GitLab version: {version!r}")
     release = int(found[1]), int(found[2])
     if release < OLDEST:
-        raise ValueError(f"GitLab {version} is older than the fake can be ({OLDEST[0]}.{OLDEST[1]})")
+        raise ValueError(f"GitLab {version} is not modelled; the oldest is {OLDEST[0]}.{OLDEST[1]}")
     return release
 
 
 def has(version: str, name: str) -> bool:
-    """Whether that release behaves as the row's `newer` says. KeyError for a row that does not exist."""
+    """Whether the release behaves as the row's `newer` says. Raises KeyError for an unknown row."""
     return parse(version) >= _SINCE[name]

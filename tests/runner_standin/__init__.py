@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for GitLab Runner, for machines where the real program or its image cannot be had.
+"""A stand-in for GitLab Runner, for machines that have neither the real program nor its image.
 
-It reads config.toml as strictly as the real one, asks for jobs, runs them with the shell or the Docker executor, and
-reports trace and state. It fetches no sources, keeps no caches or artifacts and starts no services: a job that asks
-for these fails and says so. Standard library only, Python 3.11 or newer.
+It reads config.toml as strictly as GitLab Runner, requests jobs, runs them with the shell or the Docker executor, and
+reports trace and state. Git sources, caches, artifacts and services are not implemented: a job that needs one fails
+with a message that names it. Standard library only, Python 3.11 or newer.
 """
 
 from __future__ import annotations
 
-VERSION = "19.3.0"  # the release whose behaviour is followed
+VERSION = "19.3.0"  # the release whose behaviour is reproduced
 REVISION = "standin"

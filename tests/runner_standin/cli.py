@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of the stand-in: the part of `gitlab-runner`'s that the collection and its tests use."""
+"""The command line: the commands and options of `gitlab-runner` that the collection and its tests use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner_standin import REVISION, VERSION, config, system_id
 from runner_standin.config import Config, ConfigError
-from runner_standin.gitlab import Client, Unreachable, architecture
+from runner_standin.gitlab import Client, RequestFailed, architecture
 from runner_standin.process import Fatal, Process
 from runner_standin.signals import Signals
 
@@ -39,18 +39,18 @@ def _verify(options: argparse.Namespace) -> int:
     chosen = [runner for runner in loaded.runners if options.name in (None, runner.name)]
     if loaded.runners and not chosen:
         raise Fatal("no runner matches the filtering parameters")
-    identity = system_id.load(options.config.parent)
-    refused = False
+    own_system_id = system_id.load(options.config.parent)
+    invalid = False
     for runner in chosen:
         try:
-            status = Client(runner, identity).verify().status
-        except Unreachable as error:
-            _LOG.error("Verifying runner... client error runner=%s: %s", runner.short, error)
+            status = Client(runner, own_system_id).verify().status
+        except RequestFailed as error:
+            _LOG.error("Verifying runner... client error runner=%s: %s", runner.short_token, error)
             continue
-        refused = refused or status == 403
-        word = {200: "is valid", 403: "is not valid"}.get(status, "failed")
-        _LOG.info("Verifying runner... %s runner=%s status=%d", word, runner.short, status)
-    if refused:
+        invalid = invalid or status == 403
+        result = {200: "is valid", 403: "is not valid"}.get(status, "failed")
+        _LOG.info("Verifying runner... %s runner=%s status=%d", result, runner.short_token, status)
+    if invalid:
         raise Fatal("Failed to verify runners")
     return 0
 
@@ -58,7 +58,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     _LOG.info("Listing configured runners ConfigFile=%s", options.config)
     for runner in config.load(options.config).runners:
-        _LOG.info("%s Executor=%s Token=%s URL=%s", runner.name, runner.executor, runner.short, runner.url)
+        _LOG.info("%s Executor=%s Token=%s URL=%s", runner.name, runner.executor, runner.short_token, runner.url)
     return 0
 
 
@@ -90,20 +90,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-c", "--config", type=Path, default=_default_config())
-    run = commands.add_parser("run", parents=[common], help="ask for jobs and run them")
+    run = commands.add_parser("run", parents=[common], help="request jobs and run them")
     run.add_argument("-d", "--working-directory", type=Path, default=Path.cwd())
     run.add_argument("-u", "--user", help="user of shell jobs")
     run.set_defaults(command=_run)
-    verify = commands.add_parser("verify", parents=[common], help="ask GitLab whether the tokens are valid")
+    verify = commands.add_parser("verify", parents=[common], help="verify the tokens with GitLab")
     verify.add_argument("-n", "--name")
     verify.set_defaults(command=_verify)
-    commands.add_parser("list", parents=[common], help="list the entries").set_defaults(command=_list)
+    commands.add_parser("list", parents=[common], help="list the [[runners]] entries").set_defaults(command=_list)
     commands.add_parser("lint", parents=[common], help="check types and keys").set_defaults(command=_lint)
     return parser
 
 
 class _Version(argparse.Action):
-    """Prints several lines as they are, which argparse's own action would fill."""
+    """Prints the version unchanged; argparse's own action would re-wrap its lines."""
 
     def __init__(self, *args: object, version: str, **kwargs: object) -> None:
         super().__init__(*args, nargs=0, **kwargs)  # type: ignore[misc, arg-type]

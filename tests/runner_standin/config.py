@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""config.toml as the running process sees it."""
+"""config.toml as loaded by the process: validated, with GitLab Runner's defaults."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any
 
 from runner_standin import decode, durations
 
-NEVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # how the file says "does not expire"
+NEVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # Go's zero time: no date
 
 _DEFAULT_CHECK_INTERVAL = 3.0
 _DEFAULT_SHUTDOWN_TIMEOUT = 30.0
 _LABEL_KEY = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{2,64}")
 _LABEL_VALUE = re.compile(r"[a-zA-Z0-9._-]{1,256}")
-_MOST_LABELS = 32
+_MAX_LABELS = 32
 _TOKEN_PREFIXES = re.compile(r"^(glrt-(t[123]_)?|t[123]_|glrtr-|glcbt-|GR[0-9A-Fa-f]{7})")
-_SHORT_TOKEN = 9
+_SHORT_TOKEN_LENGTH = 9
 
 
 class ConfigError(Exception):
-    """GitLab Runner would refuse the file; the text says why."""
+    """GitLab Runner would not load the file; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """One `[[runners]]` entry; `settings` holds all of it under canonical keys."""
+    """One `[[runners]]` entry; `settings` is the whole entry with canonical keys."""
 
     settings: Mapping[str, Any]
     directory: Path
@@ -42,16 +42,16 @@ class Runner:
 
     @property
     def url(self) -> str:
-        return _expanded(self.settings.get("url", ""))
+        return _expand_environment(self.settings.get("url", ""))
 
     @property
     def token(self) -> str:
-        return _expanded(self.settings.get("token", "")).strip()
+        return _expand_environment(self.settings.get("token", "")).strip()
 
     @property
-    def short(self) -> str:
-        """The part of the token that may be logged."""
-        return _TOKEN_PREFIXES.sub("", self.token)[:_SHORT_TOKEN]
+    def short_token(self) -> str:
+        """The part of the token that is logged (GitLab Runner: `ShortDescription`)."""
+        return _TOKEN_PREFIXES.sub("", self.token)[:_SHORT_TOKEN_LENGTH]
 
     @property
     def executor(self) -> str:
@@ -82,8 +82,8 @@ class Runner:
     def rotates_token(self) -> bool:
         return not self.settings.get("feature_flags", {}).get("FF_DISABLE_AUTOMATIC_TOKEN_ROTATION", False)
 
-    def moment(self, key: str) -> datetime.datetime:
-        """A date of the entry, `NEVER` where it is absent."""
+    def date(self, key: str) -> datetime.datetime:
+        """A date of the entry, timezone-aware; `NEVER` if absent."""
         value = self.settings.get(key, NEVER)
         if isinstance(value, str):
             value = datetime.datetime.fromisoformat(value)
@@ -92,7 +92,7 @@ class Runner:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    document: Mapping[str, Any]  # canonical keys, what a save writes
+    document: Mapping[str, Any]  # with canonical keys, as `encode.save` writes it
     unknown: Sequence[str]
     modified_ns: int
     runners: Sequence[Runner]
@@ -103,7 +103,7 @@ class Config:
 
     @property
     def check_interval(self) -> float:
-        """Seconds between two rounds of requests."""
+        """Seconds between two requests for a job of each entry."""
         interval = self.document.get("check_interval", 0)
         return float(interval) if interval > 0 else _DEFAULT_CHECK_INTERVAL
 
@@ -114,7 +114,7 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Read a file as GitLab Runner would; a missing file is an empty configuration. Raises ConfigError."""
+    """Load a file as GitLab Runner does; a missing file is an empty configuration. Raises ConfigError."""
     try:
         modified_ns = path.stat().st_mtime_ns
         text = path.read_bytes().decode("utf-8-sig")
@@ -136,8 +136,8 @@ def load(path: Path) -> Config:
 
 
 def _check_labels(what: str, labels: Mapping[str, str]) -> None:
-    if len(labels) > _MOST_LABELS:
-        raise ConfigError(f"{what}: {len(labels)} labels, at most {_MOST_LABELS} are allowed")
+    if len(labels) > _MAX_LABELS:
+        raise ConfigError(f"{what}: {len(labels)} labels, at most {_MAX_LABELS} are allowed")
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             raise ConfigError(f"{what}: {key}={value} is not a valid label")
@@ -149,5 +149,5 @@ def _check_machine_options(runner: Runner) -> None:
             raise ConfigError(f"runner {runner.name}: MachineOptionsWithName {option!r} has no %s")
 
 
-def _expanded(text: str) -> str:
+def _expand_environment(text: str) -> str:
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: os.environ.get(match[1] or match[2], ""), text)

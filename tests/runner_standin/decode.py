@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TOML data against the key table of config.toml, with the strictness of the decoder GitLab Runner uses.
+"""Decodes TOML data against the schema of config.toml, as strictly as the decoder that GitLab Runner uses.
 
-The decoder (https://github.com/BurntSushi/toml) wants exact types, matches keys exactly and then without regard to
-case, and passes over keys it does not know. The key table is the collection's own.
+The decoder (https://github.com/BurntSushi/toml) requires exact types, matches keys exactly, then case-insensitively,
+and ignores unknown keys. The schema is the collection's own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
 
 
 class TypeMismatch(Exception):
-    """The decoder would refuse the document; the text says where and why."""
+    """A value has a type that the decoder rejects; the message has the dotted path."""
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ class Key:
 
 @functools.cache
 def key_table() -> Key:
-    """The whole of config.toml as one tree of keys."""
+    """The keys of config.toml as a tree."""
     path = next(path for path in _TABLE_FILES if path.exists())
     root = Key("table")
     for dotted, entry in json.loads(path.read_text(encoding="utf-8"))["keys"].items():
@@ -53,7 +53,7 @@ def key_table() -> Key:
 
 
 def decode(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the document under its canonical keys, and the dotted paths of the keys nobody knows."""
+    """Return the document with canonical keys, and the dotted paths of unknown keys. Raises TypeMismatch."""
     unknown: list[str] = []
     return _table(document, key_table(), "", unknown), unknown
 
@@ -86,42 +86,42 @@ def _canonical(name: str, known: Mapping[str, Key], table: Mapping[str, Any]) ->
 
 def _value(value: Any, key: Key, where: str, unknown: list[str]) -> Any:
     if key.kind == "table":
-        return _table(_of(value, dict, where, "a table"), key, where, unknown)
+        return _table(_require_type(value, dict, where, "a table"), key, where, unknown)
     if key.kind == "array_of_tables":
-        rows = _of(value, list, where, "an array of tables")
-        return [_table(_of(row, dict, where, "a table"), key, where, unknown) for row in rows]
+        rows = _require_type(value, list, where, "an array of tables")
+        return [_table(_require_type(row, dict, where, "a table"), key, where, unknown) for row in rows]
     if key.kind.startswith("table<") and not isinstance(value, dict):
-        return {}  # the decoder passes over it: https://github.com/BurntSushi/toml/blob/v1.6.0/decode.go (unifyMap)
-    for problem in _problems(value, key.kind):
-        raise TypeMismatch(f"{where}: {problem}")
+        return {}  # the decoder ignores it: https://github.com/BurntSushi/toml/blob/v1.6.0/decode.go (unifyMap)
+    for error in _type_errors(value, key.kind):
+        raise TypeMismatch(f"{where}: {error}")
     return value
 
 
-def _problems(value: Any, kind: str) -> Iterator[str]:
-    """Yield what is wrong with a value that is to be of the given kind."""
+def _type_errors(value: Any, kind: str) -> Iterator[str]:
+    """Yield a message for each mismatch between the value and its kind in the schema."""
     if kind == "string_or_array":
-        yield from _problems(value, "array<string>" if isinstance(value, list) else "string")
+        yield from _type_errors(value, "array<string>" if isinstance(value, list) else "string")
     elif kind == "duration":
-        yield from _duration_problems(value)
+        yield from _duration_errors(value)
     elif kind == "datetime":
         if not isinstance(value, datetime.datetime) and not (isinstance(value, str) and _RFC3339.fullmatch(value)):
-            yield f"a date and time is wanted, not {_named(value)}"
+            yield f"a date and time expected, not {_type_name(value)}"
     elif kind.startswith("array<"):
         if not isinstance(value, list):
-            yield f"an array is wanted, not {_named(value)}"
+            yield f"an array expected, not {_type_name(value)}"
         else:
             for item in value:
-                yield from _problems(item, kind.removeprefix("array<").removesuffix(">"))
+                yield from _type_errors(item, kind.removeprefix("array<").removesuffix(">"))
     elif kind.startswith("table<string,"):
         for item in value.values():
-            yield from _problems(item, kind.removeprefix("table<string,").removesuffix(">"))
+            yield from _type_errors(item, kind.removeprefix("table<string,").removesuffix(">"))
     elif kind != "any" and type(value) not in _SCALARS[kind]:
-        yield f"{kind} is wanted, not {_named(value)}"
+        yield f"{kind} expected, not {_type_name(value)}"
 
 
-def _duration_problems(value: Any) -> Iterator[str]:
+def _duration_errors(value: Any) -> Iterator[str]:
     if type(value) not in (str, int):
-        yield f"a duration is wanted, not {_named(value)}"
+        yield f"a duration expected, not {_type_name(value)}"
         return
     try:
         durations.seconds(value)
@@ -129,12 +129,12 @@ def _duration_problems(value: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _of(value: Any, kind: type, where: str, wanted: str) -> Any:
+def _require_type(value: Any, kind: type, where: str, expected: str) -> Any:
     if not isinstance(value, kind):
-        raise TypeMismatch(f"{where}: {wanted} is wanted, not {_named(value)}")
+        raise TypeMismatch(f"{where}: {expected} expected, not {_type_name(value)}")
     return value
 
 
-def _named(value: Any) -> str:
+def _type_name(value: Any) -> str:
     names = {str: "a string", bool: "a bool", int: "an integer", float: "a float", list: "an array", dict: "a table"}
     return names.get(type(value), "a date or time")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Docker executor: each step of a job runs in a container of its own, over a volume that they share."""
+"""The Docker executor: each step of a job runs in its own container, with a shared volume for the builds directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner_standin.config import Runner
 from runner_standin.engine import Engine, EngineError, output
 from runner_standin.jobs import Job, Step, system_failure
 from runner_standin.script import render
-from runner_standin.stopping import Stop
+from runner_standin.stop import Stop
 
 _SHELL = ["sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"]
 _SIZES = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -23,20 +23,20 @@ _LABEL = "com.gitlab.gitlab-runner"
 
 
 class DockerExecutor:
-    """Runs the steps of one job in the engine of `docker.host`, by default the one behind the usual socket."""
+    """Runs the steps of one job in the engine at `docker.host`, else at $DOCKER_HOST, else at the default socket."""
 
     def __init__(self, runner: Runner, job: Job) -> None:
         self._runner, self._job, self._settings = runner, job, runner.docker
         self._engine = Engine(self._settings.get("host", ""))
         self._image = job.expand(job.image or self._settings.get("image", ""))
-        self._name = f"runner-{runner.short}-project-{job.project_id}-job-{job.id}-{uuid.uuid4().hex[:8]}".lower()
+        self._name = f"runner-{runner.short_token}-project-{job.project_id}-job-{job.id}-{uuid.uuid4().hex[:8]}".lower()
         self._volume = f"{self._name}-builds"
         self._builds = runner.settings.get("builds_dir") or "/builds"
         self._labels = {
             f"{_LABEL}.managed": "true",
             f"{_LABEL}.job.id": str(job.id),
             f"{_LABEL}.project.id": str(job.project_id),
-            f"{_LABEL}.runner.id": runner.short,
+            f"{_LABEL}.runner.id": runner.short_token,
             **self._settings.get("container_labels", {}),
         }
         self.description = f"Using Docker executor with image {self._image} ..."
@@ -56,8 +56,8 @@ class DockerExecutor:
             self._engine.remove_volume(self._volume)
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
-        """Run one step in a new container and return its exit code."""
-        directory = f"{self._builds}/{self._job.project}"
+        """Run one step in a new container and return its exit code. Raises JobFailed and JobStopped."""
+        directory = f"{self._builds}/{self._job.project_path}"
         try:
             with self._container(step, directory) as (container, stream):
                 self._engine.start(container)
@@ -70,20 +70,20 @@ class DockerExecutor:
             raise system_failure(str(error)) from error
 
     def _obtain_image(self) -> None:
-        refusals = []
-        for policy in self._job.pull_policies or _listed(self._settings.get("pull_policy", "always")):
+        failures = []
+        for policy in self._job.pull_policies or _as_list(self._settings.get("pull_policy", "always")):
             present = self._engine.has_image(self._image)
             if policy == "never" or (policy == "if-not-present" and present):
                 if present:
                     return
-                refusals.append(f"{self._image} is not there and the pull policy is {policy}")
+                failures.append(f"{self._image} is not present and the pull policy is {policy}")
                 continue
             try:
                 self._engine.pull(self._image)
                 return
             except EngineError as error:
-                refusals.append(f"failed to pull image {self._image} with policy {policy}: {error}")
-        raise EngineError("; ".join(refusals))
+                failures.append(f"failed to pull image {self._image} with policy {policy}: {error}")
+        raise EngineError("; ".join(failures))
 
     @contextlib.contextmanager
     def _container(self, step: Step, directory: str) -> Iterator[tuple[str, socket.socket]]:
@@ -117,40 +117,40 @@ class DockerExecutor:
         return settings
 
     def _host_settings(self) -> dict[str, Any]:
-        given = self._settings
+        settings = self._settings
         return {
-            "Binds": [f"{self._volume}:{self._builds}", *map(self._bind, given.get("volumes", []))],
-            "Privileged": given.get("privileged", False),
-            "CapAdd": given.get("cap_add", []),
-            "CapDrop": given.get("cap_drop", []),
-            "SecurityOpt": given.get("security_opt", []),
-            "Devices": [_device(device) for device in given.get("devices", [])],
-            "Dns": given.get("dns", []),
-            "DnsSearch": given.get("dns_search", []),
-            "ExtraHosts": given.get("extra_hosts", []),
-            "GroupAdd": given.get("group_add", []),
-            "NetworkMode": given.get("network_mode", ""),
-            "Memory": _bytes(given.get("memory", "0")),
-            "MemorySwap": _bytes(given.get("memory_swap", "0")),
-            "NanoCpus": int(float(given.get("cpus") or 0) * 1e9),
-            "CpusetCpus": given.get("cpuset_cpus", ""),
-            "ShmSize": given.get("shm_size", 0),
-            "Tmpfs": given.get("tmpfs", {}),
-            "Sysctls": given.get("sysctls", {}),
-            "Runtime": given.get("runtime", ""),
+            "Binds": [f"{self._volume}:{self._builds}", *map(self._bind, settings.get("volumes", []))],
+            "Privileged": settings.get("privileged", False),
+            "CapAdd": settings.get("cap_add", []),
+            "CapDrop": settings.get("cap_drop", []),
+            "SecurityOpt": settings.get("security_opt", []),
+            "Devices": [_device(device) for device in settings.get("devices", [])],
+            "Dns": settings.get("dns", []),
+            "DnsSearch": settings.get("dns_search", []),
+            "ExtraHosts": settings.get("extra_hosts", []),
+            "GroupAdd": settings.get("group_add", []),
+            "NetworkMode": settings.get("network_mode", ""),
+            "Memory": _bytes(settings.get("memory", "0")),
+            "MemorySwap": _bytes(settings.get("memory_swap", "0")),
+            "NanoCpus": int(float(settings.get("cpus") or 0) * 1e9),
+            "CpusetCpus": settings.get("cpuset_cpus", ""),
+            "ShmSize": settings.get("shm_size", 0),
+            "Tmpfs": settings.get("tmpfs", {}),
+            "Sysctls": settings.get("sysctls", {}),
+            "Runtime": settings.get("runtime", ""),
         }
 
     def _bind(self, volume: str) -> str:
-        """A path alone becomes a named volume that later jobs of the project find again."""
+        """A container path alone becomes a named volume that is reused by later jobs of the project."""
         volume = self._job.expand(volume)
         if ":" in volume:
             return volume
         digest = hashlib.md5(volume.encode(), usedforsecurity=False).hexdigest()
-        name = f"runner-{self._runner.short}-project-{self._job.project_id}-cache-{digest}".lower()
+        name = f"runner-{self._runner.short_token}-project-{self._job.project_id}-cache-{digest}".lower()
         return f"{name}:{volume}"
 
 
-def _listed(policy: str | list[str]) -> list[str]:
+def _as_list(policy: str | list[str]) -> list[str]:
     return [policy] if isinstance(policy, str) else policy or ["always"]
 
 
@@ -163,5 +163,5 @@ def _device(text: str) -> dict[str, str]:
 def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+)([bkmg]?)b?", text.strip().lower() or "0")
     if match is None:
-        raise system_failure(f"{text!r} is not an amount of memory")
+        raise system_failure(f"{text!r} is not a memory size")
     return int(match[1]) * _SIZES[match[2]]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing config.toml back as GitLab Runner does after a token rotation: in place, and only what it knows.
+"""Writes config.toml as GitLab Runner does after a token rotation: in place, from the decoded document.
 
-Comments, order, unknown keys and references to the environment are lost, and some zeros appear, as with the real one.
+As with GitLab Runner, comments, order, unknown keys and references to the environment are lost, and defaults are added.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from runner_standin.config import NEVER
 
-_ZEROS: Mapping[str, Mapping[str, Any]] = {  # written whenever their table is
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # written with their table even if unset
     "": {
         "concurrent": 1,
         "check_interval": 0,
@@ -51,11 +51,11 @@ def save(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def _lines(table: Mapping[str, Any], path: str) -> Iterator[str]:
-    table = {**_ZEROS.get(path, {}), **table}
+    table = {**_DEFAULTS.get(path, {}), **table}
     indent = "  " * path.count(".") + ("  " if path else "")
     for key, value in table.items():
         if not _is_table(value):
-            yield f"{indent}{_key(key)} = {_scalar(_listed(path, key, value))}"
+            yield f"{indent}{_key(key)} = {_scalar(_as_array(path, key, value))}"
     for key, value in table.items():
         if _is_table(value):
             where = f"{path}.{key}" if path else key
@@ -70,8 +70,8 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(row, dict) for row in value))
 
 
-def _listed(path: str, key: str, value: Any) -> Any:
-    """The one value that may be a string or an array is written as an array."""
+def _as_array(path: str, key: str, value: Any) -> Any:
+    """`pull_policy`, which may be a string or an array, is always written as an array."""
     return [value] if key == "pull_policy" and path.startswith("runners.") and isinstance(value, str) else value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The few calls of the Docker Engine API that a job needs: https://docs.docker.com/reference/api/engine/"""
+"""A client for the part of the Docker Engine API that a job needs: https://docs.docker.com/reference/api/engine/"""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner_standin.stopping import Stop
+from runner_standin.stop import Stop
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
-_POLL = 0.2
+_POLL_INTERVAL = 0.2
 _TIMEOUT = 120.0
 _FRAME = struct.Struct(">BxxxI")
 
 
 class EngineError(Exception):
-    """The engine refused, or did not answer."""
+    """The engine returned an error, or no response (`status` 0)."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -42,13 +42,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """One Docker engine, given as `unix:///path` or `tcp://host:port`."""
+    """A Docker engine at `unix:///path` or `tcp://host:port`. Its methods raise EngineError."""
 
     def __init__(self, host: str = "") -> None:
         self._url = urllib.parse.urlsplit(host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
-
-    def version(self) -> dict[str, Any]:
-        return self._call("GET", "/version")
 
     def has_image(self, name: str) -> bool:
         try:
@@ -61,7 +58,7 @@ class Engine:
 
     def pull(self, name: str) -> None:
         query = urllib.parse.urlencode({"fromImage": name if ":" in name.rpartition("/")[2] else f"{name}:latest"})
-        progress = self._raw("POST", f"/images/create?{query}")
+        progress = self._request("POST", f"/images/create?{query}")
         for line in progress.splitlines():
             if error := json.loads(line).get("error"):
                 raise EngineError(error)
@@ -86,7 +83,7 @@ class Engine:
         self._call("DELETE", f"/containers/{container}?force=true&v=true")
 
     def attach(self, container: str) -> socket.socket:
-        """Return a stream to the standard input and from both outputs of a container that is not started yet."""
+        """Attach to a created container before its start: a stream to its stdin, and from its stdout and stderr."""
         connection = self._connection()
         query = "stream=1&stdin=1&stdout=1&stderr=1"
         headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
@@ -97,9 +94,9 @@ class Engine:
         return connection.sock
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        return json.loads(self._raw(method, path, body) or b"null")
+        return json.loads(self._request(method, path, body) or b"null")
 
-    def _raw(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         connection = self._connection()
         try:
             content = None if body is None else json.dumps(body).encode()
@@ -107,7 +104,7 @@ class Engine:
             response = connection.getresponse()
             reply = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise EngineError(f"cannot talk to the Docker engine at {self._url.geturl()}: {error}") from error
+            raise EngineError(f"cannot connect to the Docker engine at {self._url.geturl()}: {error}") from error
         finally:
             connection.close()
         if response.status >= 400:
@@ -121,11 +118,11 @@ class Engine:
 
 
 def output(stream: socket.socket, stop: Stop) -> Iterator[bytes]:
-    """Yield what a container without a terminal prints, until it ends. Raises Stopped when the job has to end."""
+    """Yield the output of a container without a TTY (multiplexed frames) until it ends. Raises JobStopped."""
     buffer = b""
     while True:
         stop.check()
-        if not select.select([stream], [], [], _POLL)[0]:
+        if not select.select([stream], [], [], _POLL_INTERVAL)[0]:
             continue
         data = stream.recv(65536)
         if not data:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of GitLab's API that a runner calls: https://docs.gitlab.com/api/runners/"""
+"""A client for the endpoints that GitLab Runner uses: https://docs.gitlab.com/api/runners/"""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _FEATURES = dict.fromkeys(
 _LOG = logging.getLogger(__name__)
 
 
-class Unreachable(Exception):
-    """No answer came: the network, TLS or the protocol failed."""
+class RequestFailed(Exception):
+    """No usable response: the network, TLS, HTTP or the JSON of the body failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Reply:
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Unreachable(f"the server answered {self.status} with something that is not JSON") from error
+            raise RequestFailed(f"the server answered {self.status} without JSON in the body") from error
 
 
 def architecture() -> str:
@@ -61,7 +61,7 @@ def architecture() -> str:
 
 
 class Client:
-    """Requests for one `[[runners]]` entry."""
+    """Requests for one `[[runners]]` entry. The methods raise RequestFailed."""
 
     def __init__(self, runner: Runner, system_id: str) -> None:
         self._runner = runner
@@ -85,7 +85,7 @@ class Client:
         return self._post("runners/verify", {"info": self.info()})
 
     def reset_token(self) -> Reply:
-        """The one request that does not say which machine asks."""
+        """The only request without the system id, as in GitLab Runner."""
         return self._json("POST", "runners/reset_authentication_token", {"token": self._runner.token}, {})
 
     def request_job(self, last_update: str) -> Reply:
@@ -96,7 +96,7 @@ class Client:
         return self._json("PUT", f"jobs/{job}", body, {"JOB-TOKEN": token})
 
     def patch_trace(self, job: int, token: str, start: int, content: bytes) -> Reply:
-        """Send trace bytes beginning at offset `start`; the range's end is inclusive."""
+        """Append `content` at offset `start` of the trace; the end of `Content-Range` is inclusive."""
         headers = {
             "JOB-TOKEN": token,
             "Content-Type": "text/plain",
@@ -121,29 +121,29 @@ class Client:
             response = connection.getresponse()
             reply = Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unreachable(f"{method} {self._url.scheme}://{self._url.netloc}: {error}") from error
+            raise RequestFailed(f"{method} {self._url.scheme}://{self._url.netloc}: {error}") from error
         finally:
             if connection is not None:
                 connection.close()
-        _LOG.debug("%s %s status=%d runner=%s", method, path, reply.status, self._runner.short)
+        _LOG.debug("%s %s status=%d runner=%s", method, path, reply.status, self._runner.short_token)
         return reply
 
     def _connection(self) -> http.client.HTTPConnection:
         host = self._url.hostname
         if host is None or self._url.scheme not in ("http", "https"):
-            raise ValueError("the url is not one of a web server")
+            raise ValueError("the url has no host or is not http or https")
         if self._url.scheme == "http":
             return http.client.HTTPConnection(host, self._url.port, timeout=_TIMEOUT)
         return http.client.HTTPSConnection(host, self._url.port, timeout=_TIMEOUT, context=self._tls(host))
 
     def _tls(self, host: str) -> ssl.SSLContext:
-        """The system's authorities plus the entry's own: `tls-ca-file`, else `certs/<host>.crt` beside config.toml."""
+        """The system's CAs plus the entry's: `tls-ca-file`, else `certs/<host>.crt` beside config.toml."""
         context = ssl.create_default_context()
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # stricter than Go's verification
         certificates = self._runner.directory / "certs"
-        authority = self._runner.settings.get("tls-ca-file") or certificates / f"{host}.crt"
+        ca_file = self._runner.settings.get("tls-ca-file") or certificates / f"{host}.crt"
         if "tls-ca-file" in self._runner.settings or (certificates / f"{host}.crt").exists():
-            context.load_verify_locations(authority)
+            context.load_verify_locations(ca_file)
         client = self._runner.settings.get("tls-cert-file") or certificates / f"{host}.auth.crt"
         key = self._runner.settings.get("tls-key-file") or certificates / f"{host}.auth.key"
         if "tls-cert-file" in self._runner.settings or (certificates / f"{host}.auth.crt").exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which entries rest because GitLab refused them several times in a row."""
+"""The health of entries: an entry whose requests fail repeatedly is disabled for `unhealthy_interval`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Health:
         self._failures: dict[str, int] = {}
         self._since: dict[str, float] = {}
 
-    def is_good(self, runner: Runner) -> bool:
-        """False while the entry rests; after `unhealthy_interval` it may try again."""
+    def is_healthy(self, runner: Runner) -> bool:
+        """False for `unhealthy_interval` after `unhealthy_requests_limit` consecutive failures."""
         with self._lock:
             if self._failures.get(runner.token, 0) < runner.unhealthy_requests_limit:
                 return True
@@ -28,10 +28,11 @@ class Health:
             self._failures[runner.token] = 0
             return True
 
-    def mark(self, runner: Runner, good: bool) -> None:
+    def record(self, runner: Runner, healthy: bool) -> None:
+        """Record the outcome of a request; success resets the count of failures."""
         with self._lock:
-            self._failures[runner.token] = 0 if good else self._failures.get(runner.token, 0) + 1
+            self._failures[runner.token] = 0 if healthy else self._failures.get(runner.token, 0) + 1
             if self._failures[runner.token] == runner.unhealthy_requests_limit:
                 self._since[runner.token] = time.monotonic()
                 interval = runner.unhealthy_interval
-                _LOG.error("Runner %s is unhealthy and will be disabled for %g seconds!", runner.short, interval)
+                _LOG.error("Runner %s is unhealthy and will be disabled for %g seconds!", runner.short_token, interval)

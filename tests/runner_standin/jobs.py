@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job as `POST /jobs/request` hands it out."""
+"""A job as `POST /jobs/request` returns it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DEFAULT_TIMEOUT = 3600
-_OLD_REASONS = ("script_failure", "runner_system_failure", "job_execution_timeout")
+_BASE_FAILURE_REASONS = ("script_failure", "runner_system_failure", "job_execution_timeout")
 
 
 class JobFailed(Exception):
-    """The job ended badly; `reason` is one of GitLab's failure reasons."""
+    """The job failed; `reason` is one of GitLab's failure reasons (`script_failure`, ...)."""
 
     def __init__(self, text: str, reason: str, exit_code: int = 0) -> None:
         super().__init__(text)
@@ -21,6 +21,7 @@ class JobFailed(Exception):
 
 
 def system_failure(text: str) -> JobFailed:
+    """A failure of the runner or its environment, not of the job's script."""
     return JobFailed(text, "runner_system_failure")
 
 
@@ -28,7 +29,6 @@ def system_failure(text: str) -> JobFailed:
 class Step:
     name: str
     script: Sequence[str]
-    timeout: float
     always: bool
     allow_failure: bool
 
@@ -37,32 +37,29 @@ class Step:
 class Job:
     id: int
     token: str
-    name: str
     project_id: int
-    project: str
+    project_path: str
     timeout: float
     image: str
     entrypoint: Sequence[str] | None
     pull_policies: Sequence[str]
     steps: Sequence[Step]
     variables: Mapping[str, str]
-    files: Mapping[str, str]  # variables whose value is the content of a file
+    files: Mapping[str, str]  # variables of type file: name -> content
     masked: Sequence[str]  # values that the trace must not show
-    unsupported: Sequence[str]  # what the job wants and the stand-in has not
-    failure_reasons: Sequence[str]  # those that this GitLab knows
+    unsupported: Sequence[str]  # features that the job uses and the stand-in lacks
+    failure_reasons: Sequence[str]  # the ones that this GitLab accepts
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> Job:
         info = reply.get("job_info") or {}
         image = reply.get("image") or {}
         variables = reply.get("variables") or []
-        project = info.get("project_full_path") or info.get("project_name") or "project"
         return cls(
             id=reply["id"],
             token=reply["token"],
-            name=info.get("name", ""),
             project_id=info.get("project_id", 0),
-            project=project,
+            project_path=info.get("project_full_path") or info.get("project_name") or "project",
             timeout=(reply.get("runner_info") or {}).get("timeout") or _DEFAULT_TIMEOUT,
             image=image.get("name") or "",
             entrypoint=image.get("entrypoint"),
@@ -75,9 +72,9 @@ class Job:
             failure_reasons=(reply.get("features") or {}).get("failure_reasons") or (),
         )
 
-    def known_reason(self, reason: str) -> str:
-        """A failure reason as this GitLab understands it."""
-        return reason if reason in (*_OLD_REASONS, *self.failure_reasons) else "unknown_failure"
+    def supported_failure_reason(self, reason: str) -> str:
+        """The reason itself if this GitLab accepts it, else `unknown_failure`."""
+        return reason if reason in (*_BASE_FAILURE_REASONS, *self.failure_reasons) else "unknown_failure"
 
     def expand(self, text: str) -> str:
         """Replace `$NAME` and `${NAME}` by the job's variables, longest name first."""
@@ -90,7 +87,6 @@ def _step(step: Mapping[str, Any]) -> Step:
     return Step(
         name=step.get("name", "script"),
         script=tuple(step.get("script") or ()),
-        timeout=step.get("timeout") or _DEFAULT_TIMEOUT,
         always=step.get("when") == "always",
         allow_failure=bool(step.get("allow_failure")),
     )
@@ -98,12 +94,12 @@ def _step(step: Mapping[str, Any]) -> Step:
 
 def _unsupported(reply: Mapping[str, Any]) -> list[str]:
     strategy = next((v["value"] for v in reply.get("variables") or [] if v["key"] == "GIT_STRATEGY"), "fetch")
-    wants_sources = bool((reply.get("git_info") or {}).get("repo_url")) and strategy not in ("none", "empty")
-    wanted = {
-        "sources from Git (set GIT_STRATEGY to none)": wants_sources,
+    needs_sources = bool((reply.get("git_info") or {}).get("repo_url")) and strategy not in ("none", "empty")
+    used = {
+        "sources from Git (set GIT_STRATEGY to none)": needs_sources,
         "services": reply.get("services"),
         "artifacts": reply.get("artifacts"),
         "a cache": reply.get("cache"),
         "steps (the run keyword)": reply.get("run"),
     }
-    return [name for name, value in wanted.items() if value]
+    return [name for name, value in used.items() if value]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`gitlab-runner run`: the process that asks for jobs until it is told to stop."""
+"""`gitlab-runner run`: requests and runs jobs until a signal ends the process."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pathlib import Path
 
 from runner_standin import config, rotation, system_id
 from runner_standin.config import Config, ConfigError, Runner
-from runner_standin.gitlab import Client, Unreachable
+from runner_standin.execution import EXECUTORS, execute
+from runner_standin.gitlab import Client, RequestFailed
 from runner_standin.health import Health
 from runner_standin.jobs import Job
 from runner_standin.signals import Signals
-from runner_standin.stopping import Cause, Stop
-from runner_standin.work import EXECUTORS, execute
+from runner_standin.stop import Cause, Stop
 
-RELOAD_INTERVAL = 3.0  # seconds between two looks at the file
+RELOAD_INTERVAL = 3.0  # seconds between two checks of the file's modification time
 
 _LOG = logging.getLogger(__name__)
 
 
 class Fatal(Exception):
-    """The process ends at once with an error."""
+    """An error that ends the process at once."""
 
 
 class Process:
-    """Feeds the entries of config.toml to jobs; all that changes is guarded by one lock."""
+    """Requests jobs for each entry of config.toml and runs them in threads; one lock guards the shared state."""
 
     def __init__(self, path: Path, working_directory: Path, user: str | None, signals: Signals) -> None:
         self._path, self._working_directory, self._user, self._signals = path, working_directory, user, signals
@@ -39,25 +39,25 @@ class Process:
         self._config = Config({}, (), 0, ())
         self._system_id = ""
         self._health = Health()
-        self._feeding = True
+        self._accepting = True
         self._aborting = False
         self._last_update: dict[str, str] = {}
-        self._jobs: dict[str, int] = collections.Counter()  # by token: requests and jobs under way
+        self._jobs: dict[str, int] = collections.Counter()  # token -> requests and jobs in progress
         self._requesting: set[str] = set()
         self._stops: set[Stop] = set()
 
     def run(self) -> int:
-        """Work until a signal says stop; return the exit code. Raises Fatal."""
+        """Run until a signal ends the process; return the exit code. Raises Fatal."""
         try:
             self._load()
         except ConfigError as error:
             raise Fatal(f"Failed to load config: {error}") from error
         self._system_id = system_id.load(self._path.parent)
-        feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
+        feeder = threading.Thread(target=self._feed_runners, name="feeder", daemon=True)
         feeder.start()
         received = self._watch()
         with self._lock:
-            self._feeding = False
+            self._accepting = False
         if received == signal.SIGQUIT:
             _LOG.warning("Starting graceful shutdown, waiting for builds to finish StopSignal=quit")
             if self._wait_for_jobs(None):
@@ -65,7 +65,7 @@ class Process:
         return self._abort()
 
     def _watch(self) -> signal.Signals:
-        """Reload and rotate as it becomes due; return the signal that ends the process."""
+        """Reload the file and rotate tokens when due; return the signal that ends the process."""
         while True:
             self._rotate()
             received = self._signals.wait(RELOAD_INTERVAL)
@@ -90,7 +90,7 @@ class Process:
             self._load()
         except ConfigError as error:
             _LOG.error("Failed to load config: %s", error)
-            if modified_ns:  # this version is not tried again
+            if modified_ns:  # do not load the same invalid file again
                 self._config = dataclasses.replace(self._config, modified_ns=modified_ns)
 
     def _load(self) -> None:
@@ -112,40 +112,41 @@ class Process:
         if due is not None and rotation.rotate(self._path, due, self._system_id):
             self._reload()
 
-    def _feed(self) -> None:
-        while self._feeding:
+    def _feed_runners(self) -> None:
+        while self._accepting:
             current = self._config
             interval = current.check_interval / max(1, len(current.runners))
             for runner in current.runners:
-                self._offer(runner)
+                self._feed_runner(runner)
                 time.sleep(interval)
-                if not self._feeding or self._config is not current:
+                if not self._accepting or self._config is not current:
                     break
             if not current.runners:
                 time.sleep(interval)
 
-    def _offer(self, runner: Runner) -> None:
-        """Ask for a job of this entry if `concurrent`, `limit` and its health allow one more."""
-        if not runner.token or not self._health.is_good(runner):
+    def _feed_runner(self, runner: Runner) -> None:
+        """Request a job for this entry if `concurrent`, `limit` and its health permit another."""
+        if not runner.token or not self._health.is_healthy(runner):
             return
         if runner.executor not in EXECUTORS:
-            _LOG.error("Executor %r is not known runner=%s", runner.executor, runner.short)
-            self._health.mark(runner, False)
+            _LOG.error("Executor %r is not known runner=%s", runner.executor, runner.short_token)
+            self._health.record(runner, False)
             return
         with self._lock:
             full = sum(self._jobs.values()) >= self._config.concurrent
             limited = 0 < runner.limit <= self._jobs[runner.token]
-            if not self._feeding or full or limited or runner.token in self._requesting:
+            if not self._accepting or full or limited or runner.token in self._requesting:
                 return
             self._jobs[runner.token] += 1
             self._requesting.add(runner.token)
-        threading.Thread(target=self._work, args=(runner,), name=f"runner-{runner.short}", daemon=True).start()
+        name = f"runner-{runner.short_token}"
+        threading.Thread(target=self._process_runner, args=(runner,), name=name, daemon=True).start()
 
-    def _work(self, runner: Runner) -> None:
+    def _process_runner(self, runner: Runner) -> None:
         try:
             client = Client(runner, self._system_id)
             try:
-                job = self._request(runner, client)
+                job = self._request_job(runner, client)
             finally:
                 with self._lock:
                     self._requesting.discard(runner.token)
@@ -156,40 +157,40 @@ class Process:
                 self._jobs[runner.token] -= 1
                 self._idle.notify_all()
 
-    def _request(self, runner: Runner, client: Client) -> Job | None:
+    def _request_job(self, runner: Runner, client: Client) -> Job | None:
         health = self._health
         try:
             reply = client.request_job(self._last_update.get(runner.token, ""))
             job = Job.from_reply(reply.json()) if reply.status == 201 else None
-        except (Unreachable, KeyError) as error:
-            _LOG.error("Checking for jobs... client error runner=%s: %s", runner.short, error)
-            health.mark(runner, False)
+        except (RequestFailed, KeyError) as error:
+            _LOG.error("Checking for jobs... client error runner=%s: %s", runner.short_token, error)
+            health.record(runner, False)
             return None
-        health.mark(runner, reply.status != 403)
+        health.record(runner, reply.status != 403)
         self._last_update[runner.token] = reply.headers.get("x-gitlab-last-update", "")
         if job is not None:
-            _LOG.info("Checking for jobs... received job=%d runner=%s", job.id, runner.short)
+            _LOG.info("Checking for jobs... received job=%d runner=%s", job.id, runner.short_token)
         elif reply.status == 403:
-            _LOG.error("Checking for jobs... forbidden runner=%s", runner.short)
+            _LOG.error("Checking for jobs... forbidden runner=%s", runner.short_token)
         elif reply.status != 204:
-            _LOG.warning("Checking for jobs... failed status=%d runner=%s", reply.status, runner.short)
+            _LOG.warning("Checking for jobs... failed status=%d runner=%s", reply.status, runner.short_token)
         return job
 
     def _execute(self, job: Job, runner: Runner, client: Client) -> None:
         stop = Stop(job.timeout)
         with self._lock:
             self._stops.add(stop)
-            if self._aborting:  # its request was under way when the signal came
+            if self._aborting:  # requested before the signal, received after it
                 stop.set(Cause.SHUTDOWN)
         try:
-            self._offer(runner)  # there may be more where this one came from
+            self._feed_runner(runner)  # at once: more jobs may be pending
             execute(job, runner, client, stop, self._working_directory, self._user)
         finally:
             with self._lock:
                 self._stops.discard(stop)
 
     def _wait_for_jobs(self, timeout: float | None) -> bool:
-        """Return True when no job is left, False when the time is over or another signal ended the waiting."""
+        """Return True when no job is left, False after `timeout` seconds or another terminating signal."""
         end = None if timeout is None else time.monotonic() + timeout
         while end is None or time.monotonic() < end:
             with self._lock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shell script that one step of a job becomes."""
+"""Renders a step of a job as a shell script."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BOLD_GREEN, _PLAIN = "\x1b[32;1m", "\x1b[0;m"
 
 
 def render(job: Job, step: Step, directory: str) -> str:
-    """Return a script for any POSIX shell; it ends at the first command that fails."""
+    """Return a script for any POSIX shell; it exits at the first command that fails."""
     return "\n".join(_lines(job, step, directory)) + "\n"
 
 
@@ -26,10 +26,10 @@ def _lines(job: Job, step: Step, directory: str) -> Iterator[str]:
         yield f"export {name}={path}"
     yield f"cd {shlex.quote(directory)}"
     for command in step.script:
-        yield f"printf '%s\\n' {shlex.quote(_BOLD_GREEN + '$ ' + _shown(command) + _PLAIN)}"
+        yield f"printf '%s\\n' {shlex.quote(_BOLD_GREEN + '$ ' + _title(command) + _PLAIN)}"
         yield command
 
 
-def _shown(command: str) -> str:
+def _title(command: str) -> str:
     first, newline, _ = command.partition("\n")
     return f"{first} # collapsed multi-line command" if newline else first

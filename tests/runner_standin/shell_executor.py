@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shell executor: a job runs as a process group of this machine."""
+"""The shell executor: each step of a job runs in its own process group on this machine."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing import Any
 from runner_standin.config import Runner
 from runner_standin.jobs import Job, Step
 from runner_standin.script import render
-from runner_standin.stopping import Stop
+from runner_standin.stop import Stop
 
-_POLL = 0.2
-_GRACE = 5.0
+_POLL_INTERVAL = 0.2
+_GRACE_PERIOD = 5.0
 
 
 class ShellExecutor:
-    """Runs the steps of one job below `builds_dir` of the entry, else below the working directory."""
+    """Runs the steps of one job in `builds_dir` of the entry, else in `builds` in the working directory."""
 
     def __init__(self, runner: Runner, job: Job, working_directory: Path, user: str | None) -> None:
         self._runner, self._job = runner, job
         self._account = pwd.getpwnam(user) if user and os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         builds = Path(runner.settings.get("builds_dir") or working_directory / "builds")
-        self._builds = builds / runner.short / str(job.id)
+        self._builds = builds / runner.short_token / str(job.id)
         self.description = "Using Shell executor..."
 
     def __enter__(self) -> ShellExecutor:
@@ -43,8 +43,8 @@ class ShellExecutor:
         shutil.rmtree(self._builds, ignore_errors=True)
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
-        """Run one step and return its exit code."""
-        directory = str(self._builds / self._job.project)
+        """Run one step and return its exit code. Raises JobStopped."""
+        directory = str(self._builds / self._job.project_path)
         shell = self._runner.settings.get("shell") or ("bash" if shutil.which("bash") else "sh")
         process = subprocess.Popen(
             [shell],
@@ -52,11 +52,11 @@ class ShellExecutor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._builds,
-            env={**self._login(), **self._runner.environment, **self._job.variables, "CI_PROJECT_DIR": directory},
+            env=self._environment(directory),
             start_new_session=True,
-            **self._identity(),
+            **self._user_and_groups(),
         )
-        feeder = threading.Thread(target=_feed, args=(process, render(self._job, step, directory)), daemon=True)
+        feeder = threading.Thread(target=_write_stdin, args=(process, render(self._job, step, directory)), daemon=True)
         feeder.start()
         try:
             self._copy(process, write, stop)
@@ -64,12 +64,13 @@ class ShellExecutor:
         finally:
             _end(process)
 
-    def _login(self) -> dict[str, str]:
+    def _environment(self, directory: str) -> dict[str, str]:
         account = self._account
         path = os.environ.get("PATH", os.defpath)
-        return {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "PATH": path}
+        login = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name, "PATH": path}
+        return {**login, **self._runner.environment, **self._job.variables, "CI_PROJECT_DIR": directory}
 
-    def _identity(self) -> dict[str, Any]:
+    def _user_and_groups(self) -> dict[str, Any]:
         account = self._account
         if account.pw_uid == os.geteuid():
             return {}
@@ -81,26 +82,26 @@ class ShellExecutor:
         assert process.stdout is not None
         while True:
             stop.check()
-            if select.select([process.stdout], [], [], _POLL)[0]:
+            if select.select([process.stdout], [], [], _POLL_INTERVAL)[0]:
                 data = os.read(process.stdout.fileno(), 65536)
                 if not data:
                     return
                 write(data)
 
 
-def _feed(process: subprocess.Popen[bytes], text: str) -> None:
+def _write_stdin(process: subprocess.Popen[bytes], text: str) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.write(text.encode())
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the process group."""
+    """Terminate the process group, with SIGKILL after the grace period."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+            process.wait(_GRACE_PERIOD)
             break
     if process.stdout is not None:
         process.stdout.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The signals that a runner process obeys, as a queue."""
+"""The signals that the process handles, as a queue."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import select
 import signal
 import socket
 
-OBEYED = (signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (signal.SIGQUIT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Signals:
-    """Catches the signals of this process from now on; the main thread alone may make one.
+    """Queues the signals of this process from its creation on, which must happen in the main thread.
 
-    The wake-up descriptor is written at once, whichever thread the kernel interrupts. A Python handler would wait
-    until the main thread runs again.
+    Signals are read from the wake-up descriptor, which the interpreter writes to at once; a Python handler runs only
+    when the main thread executes bytecode again.
     """
 
     def __init__(self) -> None:
@@ -22,12 +22,12 @@ class Signals:
         writer.setblocking(False)
         self._writer = writer
         signal.set_wakeup_fd(writer.fileno())
-        for number in OBEYED:
+        for number in HANDLED:
             signal.signal(number, lambda *_: None)
 
     def wait(self, seconds: float) -> signal.Signals | None:
-        """Return the next signal, None when there is none within that time."""
+        """Return the next signal, None after `seconds` without one."""
         if not select.select([self._reader], [], [], seconds)[0]:
             return None
         number = self._reader.recv(1)[0]
-        return signal.Signals(number) if number in OBEYED else None
+        return signal.Signals(number) if number in HANDLED else None

@@ -1,43 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoints, one module for each kind of thing they are about."""
+"""The endpoints of the REST API (`/api/v4`) and of GraphQL."""
 
 from __future__ import annotations
 
-from fake_gitlab import refusals
+from fake_gitlab import errors
 from fake_gitlab.api import (
     instance,
-    jobs_of_runner,
-    lists,
-    owners,
+    jobs,
+    projects_and_groups,
     registration,
-    runner_jobs,
+    runner_assignment,
+    runner_associations,
+    runner_by_id,
+    runner_lists,
     runner_tokens,
-    single_runner,
 )
-from fake_gitlab.exchange import Call, Endpoint, Refusal, Reply
+from fake_gitlab.endpoint import APIError, Call, Endpoint, Reply
 from fake_gitlab.state import FakeGitLab
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *registration.ENDPOINTS,
-    *lists.ENDPOINTS,
+    *runner_lists.ENDPOINTS,
+    *runner_assignment.ENDPOINTS,
     *runner_tokens.ENDPOINTS,
-    *single_runner.ENDPOINTS,
-    *jobs_of_runner.ENDPOINTS,
-    *runner_jobs.ENDPOINTS,
+    *runner_by_id.ENDPOINTS,
+    *runner_associations.ENDPOINTS,
+    *jobs.ENDPOINTS,
     *instance.ENDPOINTS,
-    *owners.ENDPOINTS,
+    *projects_and_groups.ENDPOINTS,
 )
-"""In the order of routing: literal paths stand before `/runners/{id}`, what lies below a project before the project."""
+"""In routing order: literal paths before `/runners/{id}`, paths below a project before the project's own."""
 
 
-def answer(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
-    """Carry a request out, alone. While the server migrates, those with a runner's or job's token have to wait."""
+def dispatch(gitlab: FakeGitLab, endpoint: Endpoint, call: Call) -> Reply:
+    """Carry out a request under the lock; an APIError becomes its reply."""
     with gitlab.lock:
         try:
             if endpoint.needs and not gitlab.has(endpoint.needs):
                 return Reply(404, {"error": "404 Not Found"})
             if gitlab.settings.migrations_running and endpoint.family in ("runner", "job"):
-                raise refusals.migrating()
+                raise errors.migrations_running()
             return endpoint.handler(gitlab, call)
-        except Refusal as refusal:
-            return refusal.reply
+        except APIError as error:
+            return error.reply

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parameters of a runner's attributes, the same for creating, registering and updating."""
+"""The parameters for a runner's attributes, shared by creation, registration and update."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ ATTRIBUTES = (
     Param("maintenance_note"),
 )
 ACTIVE = Param("active", boolean)
-"""The deprecated opposite of `paused`."""
+"""The deprecated negation of `paused`."""

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making runners: by a user, or with a registration token on servers that still allow it."""
+"""Creating runners as a user (`POST /user/runners`) or with a registration token (`POST /runners`)."""
 
 from __future__ import annotations
 
-from fake_gitlab import refusals, tokens, views
+from fake_gitlab import entities, errors, tokens
 from fake_gitlab.access import Caller, authenticate
 from fake_gitlab.api.attributes import ACTIVE, ATTRIBUTES
-from fake_gitlab.exchange import Call, Endpoint, Reply
+from fake_gitlab.endpoint import Call, Endpoint, Reply
 from fake_gitlab.namespaces import Group, Project, Role
-from fake_gitlab.params import Param, integer, mapping, present, read
-from fake_gitlab.runner_limits import limit_problems
-from fake_gitlab.runners import RUNNER_TYPES, problems, sentence
+from fake_gitlab.params import Param, integer, mapping, read_params, without_blank
+from fake_gitlab.runner_limits import limit_errors
+from fake_gitlab.runners import RUNNER_TYPES, full_messages, validation_errors
 from fake_gitlab.state import FakeGitLab
 
 _OWNERS = {"group_type": "group_id", "project_type": "project_id"}
 
 
 def create(gitlab: FakeGitLab, call: Call) -> Reply:
-    """Every call makes another runner; nothing about it is unique."""
+    """Not idempotent: GitLab enforces no unique attribute, every request creates another runner."""
     caller = authenticate(gitlab, call)
     owner_param = _OWNERS.get(str(call.params.get("runner_type")))
-    wanted = present(
-        read(
+    attributes = without_blank(
+        read_params(
             call.params,
             [
                 Param("runner_type", required=True, values=RUNNER_TYPES),
@@ -30,106 +30,106 @@ def create(gitlab: FakeGitLab, call: Call) -> Reply:
             ],
         )
     )
-    runner_type = wanted.pop("runner_type", "")
+    runner_type = attributes.pop("runner_type", "")
     if not runner_type:
-        raise refusals.bad_schema(["runner_type does not have a valid value"])
-    owner = _owner(gitlab, owner_param, wanted.pop(owner_param, None)) if owner_param else None
+        raise errors.validation_error(["runner_type does not have a valid value"])
+    owner = _owner(gitlab, owner_param, attributes.pop(owner_param, None)) if owner_param else None
     if not caller.may_create(runner_type, owner):
-        raise refusals.forbidden("Insufficient permissions")
-    found = problems(wanted) | limit_problems(gitlab, owner)
-    if found:
-        raise refusals.bad_request(sentence(found))
-    runner = gitlab.create_runner(runner_type, owner=owner, created_by=caller.user.id, **wanted)
-    call.about(runner.id)
-    return Reply(201, views.registration(runner))
+        raise errors.forbidden("Insufficient permissions")
+    model_errors = validation_errors(attributes) | limit_errors(gitlab, owner)
+    if model_errors:
+        raise errors.bad_request(full_messages(model_errors))
+    runner = gitlab.create_runner(runner_type, owner=owner, created_by=caller.user.id, **attributes)
+    call.runner_id = runner.id
+    return Reply(201, entities.ci_runner_registration_details(runner))
 
 
 def register(gitlab: FakeGitLab, call: Call) -> Reply:
-    """The legacy way. Where it is switched off, any token at all is answered 410."""
-    given = read(
+    """The deprecated way. Where registration tokens are not allowed, every token is a 410."""
+    params = read_params(
         call.params,
         [Param("token", required=True), Param("info", mapping), Param("maintainer_note"), ACTIVE, *ATTRIBUTES],
         exclusive=[("active", "paused"), ("maintainer_note", "maintenance_note")],
     )
-    token = given.pop("token")
-    wanted = present(given)
-    wanted.pop("info", None)
-    if "active" in wanted:
-        wanted["paused"] = not wanted.pop("active")
-    if "maintainer_note" in wanted:
-        wanted["maintenance_note"] = wanted.pop("maintainer_note")
+    token = params.pop("token")
+    attributes = without_blank(params)
+    attributes.pop("info", None)
+    if "active" in attributes:
+        attributes["paused"] = not attributes.pop("active")
+    if "maintainer_note" in attributes:
+        attributes["maintenance_note"] = attributes.pop("maintainer_note")
 
-    runner_type, owner = _registrar(gitlab, token)
-    found = problems(wanted) | limit_problems(gitlab, owner)
-    if found:
-        raise refusals.invalid_model(found)
-    runner = gitlab.create_runner(runner_type, owner=owner, registered=True, **wanted)
-    call.about(runner.id)
-    return Reply(201, views.registration(runner))
+    runner_type, owner = _owner_of_registration_token(gitlab, token)
+    model_errors = validation_errors(attributes) | limit_errors(gitlab, owner)
+    if model_errors:
+        raise errors.record_invalid(model_errors)
+    runner = gitlab.create_runner(runner_type, owner=owner, registered=True, **attributes)
+    call.runner_id = runner.id
+    return Reply(201, entities.ci_runner_registration_details(runner))
 
 
-def reset_instance_token(gitlab: FakeGitLab, call: Call) -> Reply:
+def reset_instance_registration_token(gitlab: FakeGitLab, call: Call) -> Reply:
     if not authenticate(gitlab, call).is_admin:
-        raise refusals.forbidden()
+        raise errors.forbidden()
     if not gitlab.settings.allow_registration_tokens:
-        raise refusals.forbidden()
+        raise errors.forbidden()
     gitlab.settings.registration_token = tokens.registration_token()
-    return Reply(201, views.registration_token(gitlab.settings.registration_token))
+    return Reply(201, entities.registration_token(gitlab.settings.registration_token))
 
 
-def reset_project_token(gitlab: FakeGitLab, call: Call) -> Reply:
+def reset_project_registration_token(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
-    return _reset_owner_token(caller, gitlab.find_project(call.params["id"]), "Project", Role.MAINTAINER)
+    return _reset_registration_token(caller, gitlab.find_project(call.params["id"]), "Project", Role.MAINTAINER)
 
 
-def reset_group_token(gitlab: FakeGitLab, call: Call) -> Reply:
+def reset_group_registration_token(gitlab: FakeGitLab, call: Call) -> Reply:
     caller = authenticate(gitlab, call)
-    return _reset_owner_token(caller, gitlab.find_group(call.params["id"]), "Group", Role.OWNER)
+    return _reset_registration_token(caller, gitlab.find_group(call.params["id"]), "Group", Role.OWNER)
 
 
 def _owner(gitlab: FakeGitLab, param: str, owner_id: int | None) -> Group | Project:
     owner = (gitlab.groups if param == "group_id" else gitlab.projects).get(owner_id or 0)
     if owner is None:
-        raise refusals.bad_request(f"Missing/invalid {param.removesuffix('_id')}")
+        raise errors.bad_request(f"Missing/invalid {param.removesuffix('_id')}")
     return owner
 
 
-def _registrar(gitlab: FakeGitLab, token: str) -> tuple[str, Group | Project | None]:
-    """The type and owner of the runners that this registration token makes."""
-    switched_off = refusals.gone("runner registration disallowed")
+def _owner_of_registration_token(gitlab: FakeGitLab, token: str) -> tuple[str, Group | Project | None]:
+    """The type and owner of the runners that this registration token creates. Raises APIError 403 or 410."""
+    disallowed = errors.gone("runner registration disallowed")
     if not gitlab.settings.allow_registration_tokens:
-        raise switched_off
+        raise disallowed
     if token == gitlab.settings.registration_token:
         return "instance_type", None
     owner = next((owner for owner in gitlab.namespaces() if owner.registration_token == token), None)
     if owner is None:
-        raise refusals.forbidden("invalid token supplied")
-    if not _takes_registration_tokens(gitlab, owner):
-        raise switched_off
+        raise errors.forbidden("invalid token supplied")
+    if not _registration_tokens_allowed(gitlab, owner):
+        raise disallowed
     return ("group_type" if isinstance(owner, Group) else "project_type"), owner
 
 
-def _takes_registration_tokens(gitlab: FakeGitLab, owner: Group | Project) -> bool:
+def _registration_tokens_allowed(gitlab: FakeGitLab, owner: Group | Project) -> bool:
     group_id = owner.id if isinstance(owner, Group) else owner.group_id
     return gitlab.settings.allow_registration_tokens and all(
-        group.allow_registration_tokens for group in gitlab.ancestors(group_id)
+        group.allow_registration_tokens for group in gitlab.self_and_ancestors(group_id)
     )
 
 
-def _reset_owner_token(caller: Caller, owner: Group | Project | None, kind: str, needed: Role) -> Reply:
+def _reset_registration_token(caller: Caller, owner: Group | Project | None, kind: str, required: Role) -> Reply:
     if owner is None or not caller.may_see(owner):
-        raise refusals.not_found(kind)
-    may = caller.is_admin or caller.role_in(owner) >= needed
-    if not (may and _takes_registration_tokens(caller.gitlab, owner)):
-        raise refusals.forbidden()
+        raise errors.not_found(kind)
+    permitted = caller.is_admin or caller.role_in(owner) >= required
+    if not (permitted and _registration_tokens_allowed(caller.gitlab, owner)):
+        raise errors.forbidden()
     owner.registration_token = tokens.registration_token()
-    return Reply(201, views.registration_token(owner.registration_token))
+    return Reply(201, entities.registration_token(owner.registration_token))
 
 
 ENDPOINTS = (
     Endpoint("POST", "/user/runners", create, "user"),
     Endpoint("POST", "/runners", register, "runner"),
-    Endpoint("POST", "/runners/reset_registration_token", reset_instance_token, "user"),
-    Endpoint("POST", "/projects/{id:path}/runners/reset_registration_token", reset_project_token, "user"),
-    Endpoint("POST", "/groups/{id:path}/runners/reset_registration_token", reset_group_token, "user"),
+    Endpoint("POST", "/runners/reset_registration_token", reset_instance_registration_token, "user"),
+    Endpoint("POST", "/projects/{id:path}/runners/reset_registration_token", reset_project_registration_token, "user"),
+    Endpoint("POST", "/groups/{id:path}/runners/reset_registration_token", reset_group_registration_token, "user"),
 )

@@ -24,7 +24,7 @@ def started(pi: Host) -> str:
 
 def running_job(gitlab: GitLab) -> int:
     number: int = gitlab.call("POST", "/jobs", script=["sleep 12", "echo ended"], tag_list=[PI, "docker"])["id"]
-    gitlab.job_in(number, ["running"], timeout=20)
+    gitlab.wait_for_job(number, ["running"], timeout=20)
     return number
 
 
@@ -43,7 +43,7 @@ def test_a_running_job_survives(
     play = lab.play("--limit", PI, "-e", json.dumps({"gitlab_runner_global": {**SETTINGS, **changes}}))
     assert play.code == 0, play.output
     assert play.recap[PI]["changed"] > 0
-    job = gitlab.job_in(number, JOB_ENDS)
+    job = gitlab.wait_for_job(number, JOB_ENDS)
     assert (job["status"], "ended" in job["trace"]) == ("success", True), job["trace"]
     assert (started(pis[PI]) != before) is restarts
 
@@ -121,4 +121,4 @@ def test_a_corrected_ca_ends_the_rest_after_three_failures(
     play = lab.play("--limit", PI)
     assert play.code == 0, play.output
     assert (play.recap[PI]["changed"] > 0, started(pis[PI])) == (True, before)
-    assert gitlab.finished_job(script=["true"], tag_list=[PI, "docker"])["status"] == "success"
+    assert gitlab.run_job(script=["true"], tag_list=[PI, "docker"])["status"] == "success"

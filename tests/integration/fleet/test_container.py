@@ -26,7 +26,7 @@ def test_the_container_restarts_and_lets_jobs_finish(pis: dict[str, Host]) -> No
 def test_a_running_job_survives_a_stop_of_the_container(gitlab: GitLab, pis: dict[str, Host]) -> None:
     name, pi = next(iter(pis.items()))
     number = gitlab.call("POST", "/jobs", script=["echo started", "sleep 8", "echo ended"], tag_list=[name])["id"]
-    gitlab.job_in(number, ["running"])
+    gitlab.wait_for_job(number, ["running"])
     pi.check_output("docker stop gitlab-runner")
     job = gitlab.call("GET", f"/jobs/{number}")
     pi.check_output("docker start gitlab-runner")

@@ -104,12 +104,12 @@ def test_a_job_of_each_kind_runs_on_each_pi(gitlab: GitLab, pis: dict[str, Host]
     for name in pis:
         script = BUILD if kind == "docker-socket" else ["echo from $CI_RUNNER_DESCRIPTION", "exec echo pid $$"]
         tags = [name, "docker-build" if kind == "docker-socket" else "docker"]
-        job = gitlab.finished_job(script=script, tag_list=tags, name=kind)
+        job = gitlab.run_job(script=script, tag_list=tags, name=kind)
         assert job["status"] == "success", job["trace"]
         assert ("size " if kind == "docker-socket" else f"from {name}") in job["trace"]
 
 
 def test_a_failing_job_fails(gitlab: GitLab, pis: dict[str, Host]) -> None:
-    job = gitlab.finished_job(script=["echo before", "exit 3"], tag_list=[next(iter(pis))])
+    job = gitlab.run_job(script=["echo before", "exit 3"], tag_list=[next(iter(pis))])
     assert (job["status"], job["exit_code"]) == ("failed", 3), job["trace"]
     assert "before" in job["trace"]

@@ -81,7 +81,7 @@ def test_a_pi_leaves_and_comes_back(lab: Lab, gitlab: GitLab, pis: dict[str, Hos
 
     assert lab.play().code == 0
     assert pis[PI].check_output(f"cat {SYSTEM_ID}") == system_id, "the same machine to GitLab"
-    job = gitlab.finished_job(script=["true"], tag_list=[PI, "docker"])
+    job = gitlab.run_job(script=["true"], tag_list=[PI, "docker"])
     assert job["status"] == "success", job["trace"]
     again = lab.play()
     assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small world to test the fake GitLab in: people with their tokens, a group with a project, and a client."""
+"""A populated fake GitLab: users with their tokens, a group with a project, and a client."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class World:
         gitlab = self.gitlab
         self.session.trust_env = False
         root = gitlab.add_user("root", admin=True)
-        people = {name: gitlab.add_user(name) for name in ("owner", "maintainer", "developer", "stranger")}
+        people = {name: gitlab.add_user(name) for name in ("owner", "maintainer", "developer", "non_member")}
         roles = {people[name]: Role[name.upper()] for name in ("owner", "maintainer", "developer")}
         self.group = gitlab.add_group("fleet", members=roles, group_id=7)
         self.project = gitlab.add_project("fleet/pis", group=self.group, project_id=42)
         self.tokens = {user.username: gitlab.add_token(user) for user in (root, *people.values())}
 
-    def scoped(self, username: str, *scopes: str) -> None:
+    def set_scopes(self, username: str, *scopes: str) -> None:
         """Replace the user's token by one with these scopes."""
         user = next(user for user in self.gitlab.users.values() if user.username == username)
         self.tokens[username] = self.gitlab.add_token(user, scopes)
 
     def call(self, method: str, path: str, user: str | None = None, /, **params: Any) -> requests.Response:
-        """A JSON request (a query for GET) as the named user."""
+        """Send a REST request as the named user; `params` are the query of a GET, else the JSON body."""
         headers = {"PRIVATE-TOKEN": self.tokens[user]} if user else {}
         query, body = (params, None) if method == "GET" else (None, params or None)
         return self.session.request(
             method, f"{self.url}/api/v4{path}", headers=headers, params=query, json=body, timeout=5
         )
 
-    def ask(self, query: str, user: str | None = None, /, **variables: Any) -> requests.Response:
-        """A GraphQL request as the named user."""
+    def graphql(self, query: str, user: str | None = None, /, **variables: Any) -> requests.Response:
+        """Send a GraphQL request as the named user."""
         headers = {"PRIVATE-TOKEN": self.tokens[user]} if user else {}
         body = {"query": query, "variables": variables}
         return self.session.post(f"{self.url}/api/graphql", headers=headers, json=body, timeout=5)
@@ -50,5 +50,5 @@ class World:
         return self.call("POST", "/user/runners", user, **{"runner_type": "project_type", "project_id": 42, **params})
 
     def runner(self, **attributes: Any) -> Runner:
-        """A project runner, made behind the API's back."""
+        """A project runner, created in the state, not over the API."""
         return self.gitlab.create_runner("project_type", owner=self.project, **attributes)

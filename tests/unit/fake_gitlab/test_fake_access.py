@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is let in, with which scope and role; and how GitLab words its refusals."""
+"""Authentication, scopes and roles, and the errors they raise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_token_is_read_from_either_header_or_the_query(world: World) -> None:
     assert get(address, headers={"JOB-TOKEN": token}, timeout=5).status_code == 401
 
 
-def test_expired_and_revoked_tokens_say_invalid_token(world: World) -> None:
+def test_expired_and_revoked_tokens_are_invalid_token_errors(world: World) -> None:
     world.gitlab.access_tokens[world.tokens["owner"]].revoked = True
     user = world.gitlab.add_user("late")
     world.tokens["late"] = world.gitlab.add_token(user, lifetime=60)
@@ -37,7 +37,7 @@ def test_expired_and_revoked_tokens_say_invalid_token(world: World) -> None:
         assert reply.json()["error"] == "invalid_token"
 
 
-def test_the_two_families_of_tokens_do_not_mix(world: World) -> None:
+def test_access_tokens_and_authentication_tokens_are_not_interchangeable(world: World) -> None:
     world.tokens["runner"] = world.runner().token
     assert world.call("GET", "/runners", "runner").status_code == 401
     assert world.call("POST", "/runners/verify", token=world.tokens["root"]).status_code == 403
@@ -54,9 +54,9 @@ def test_the_two_families_of_tokens_do_not_mix(world: World) -> None:
         (["read_user"], set()),
     ],
 )
-def test_scopes_open_what_they_say_and_no_more(world: World, scopes: list[str], allowed: set[str]) -> None:
+def test_each_scope_permits_only_its_endpoints(world: World, scopes: list[str], allowed: set[str]) -> None:
     runner = world.runner()
-    world.scoped("maintainer", *scopes)
+    world.set_scopes("maintainer", *scopes)
     one = f"/runners/{runner.id}"
     attempts: dict[str, tuple[str, str, dict[str, Any]]] = {
         "create": ("POST", "/user/runners", {"runner_type": "project_type", "project_id": 42}),
@@ -86,7 +86,7 @@ def test_scopes_open_what_they_say_and_no_more(world: World, scopes: list[str], 
         ("project_type", {"root", "owner", "maintainer"}),
     ],
 )
-def test_roles_decide_who_creates_what(world: World, runner_type: str, may: set[str]) -> None:
+def test_roles_that_may_create_a_runner_of_each_type(world: World, runner_type: str, may: set[str]) -> None:
     for user in world.tokens:
         params = {"runner_type": runner_type, "group_id": 7, "project_id": 42}
         reply = world.call("POST", "/user/runners", user, **params)
@@ -97,20 +97,20 @@ def test_roles_decide_who_creates_what(world: World, runner_type: str, may: set[
     assert len(world.gitlab.runners) == len(may)
 
 
-def test_admin_mode_asks_for_its_scope(world: World) -> None:
+def test_admin_mode_requires_its_scope(world: World) -> None:
     world.gitlab.settings.admin_mode = True
     assert world.call("GET", "/runners/all", "root").status_code == 403
-    world.scoped("root", "api", "admin_mode")
+    world.set_scopes("root", "api", "admin_mode")
     assert world.call("GET", "/runners/all", "root").status_code == 200
 
 
-def test_groups_can_forbid_all_but_administrators_to_add_runners(world: World) -> None:
+def test_groups_can_restrict_runner_creation_to_administrators(world: World) -> None:
     world.group.allow_runner_registration = False
     assert world.create("owner").status_code == 403
     assert world.create("root").status_code == 201
 
 
-def test_reading_and_changing_take_different_roles(world: World) -> None:
+def test_reading_and_updating_require_different_roles(world: World) -> None:
     group = world.gitlab.create_runner("group_type", owner=world.group, maintenance_note="secret")
     shared = world.gitlab.create_runner("instance_type", maintenance_note="secret")
     assert world.call("GET", f"/runners/{group.id}", "developer").json() == {
@@ -119,17 +119,17 @@ def test_reading_and_changing_take_different_roles(world: World) -> None:
     assert world.call("GET", f"/runners/{group.id}", "maintainer").json()["maintenance_note"] is None
     assert world.call("PUT", f"/runners/{group.id}", "maintainer", paused=True).status_code == 403
     assert world.call("GET", f"/runners/{group.id}", "owner").json()["maintenance_note"] == "secret"
-    assert world.call("GET", f"/runners/{shared.id}", "stranger").json()["maintenance_note"] is None
+    assert world.call("GET", f"/runners/{shared.id}", "non_member").json()["maintenance_note"] is None
     assert world.call("PUT", f"/runners/{shared.id}", "owner", paused=True).status_code == 403
 
 
-def test_an_unknown_runner_is_404_before_any_question_of_permission(world: World) -> None:
+def test_an_unknown_runner_is_404_before_permissions_are_checked(world: World) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/managers"), ("POST", "/reset_authentication_token")):
-        reply = world.call(method, f"/runners/99{path}", "stranger")
+        reply = world.call(method, f"/runners/99{path}", "non_member")
         assert (reply.status_code, reply.json()) == (404, {"message": "404 Runner Not Found"})
 
 
-def test_unknown_addresses_answer_in_json(world: World) -> None:
+def test_unknown_routes_are_404_in_json(world: World) -> None:
     for method in ("GET", "POST", "PATCH"):
         reply = world.call(method, "/nothing/here", "root")
         assert (reply.status_code, reply.json()) == (404, {"error": "404 Not Found"})

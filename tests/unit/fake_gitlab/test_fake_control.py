@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control API, the page, TLS, and the program."""
+"""The control API, the web page, TLS, and the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fake(world: World, method: str, path: str, /, **body: Any) -> requests.Respo
     return world.session.request(method, f"{world.url}/_fake{path}", json=body or None, timeout=5)
 
 
-def test_jobs_from_outside(world: World) -> None:
+def test_jobs_over_the_control_api(world: World) -> None:
     queued = fake(world, "POST", "/jobs", script=["true"], name="hello", tag_list=["rpi"], project_id=42)
     assert queued.status_code == 201
     job_id = queued.json()["id"]
@@ -36,7 +36,7 @@ def test_jobs_from_outside(world: World) -> None:
     assert fake(world, "POST", "/jobs", script=["true"], imagge="x").status_code == 400
 
 
-def test_runners_as_a_person_handles_them(world: World) -> None:
+def test_runners_over_the_control_api(world: World) -> None:
     made = fake(world, "POST", "/runners", runner_type="project_type", project_id=42, description="pi").json()
     address = f"/runners/{made['id']}"
     assert fake(world, "POST", "/whose_token", token=made["token"]).json() == {"runner_id": made["id"]}
@@ -53,7 +53,7 @@ def test_runners_as_a_person_handles_them(world: World) -> None:
     assert len(world.gitlab.journal) == 0
 
 
-def test_journal_faults_clock_and_settings_from_outside(world: World) -> None:
+def test_journal_faults_clock_and_settings_over_the_control_api(world: World) -> None:
     assert fake(world, "POST", "/faults", method="POST", path="/user/runners", cut=True).status_code == 201
     with pytest.raises(requests.ConnectionError):
         world.create()
@@ -90,7 +90,7 @@ def test_the_state_shows_no_secret(world: World) -> None:
     assert len(fake(world, "GET", "/state").json()["runners"]) == 1
 
 
-def test_the_page_shows_runners_pis_and_jobs_and_escapes_them(world: World) -> None:
+def test_the_page_shows_runners_managers_and_jobs_escaped(world: World) -> None:
     runner = world.runner(description="<b>pi</b>", tag_list=["a&b"], maintenance_note="<i>")
     world.gitlab.heartbeat(runner, "s_<1>", "10.0.0.1", {"version": "19.4.0"})
     job = world.gitlab.add_job(world.project, ["true"], name="<job>")
@@ -104,22 +104,22 @@ def test_the_page_shows_runners_pis_and_jobs_and_escapes_them(world: World) -> N
     assert world.session.get(f"{world.url}/jobs/99", timeout=5).status_code == 404
 
 
-def test_a_log_reads_as_a_terminal_would_show_it() -> None:
-    assert page.readable("\n\x1b[1mBold\x1b[0m\n10%\r20%\rdone\r\nend\n") == "Bold\ndone\r\nend"
+def test_a_trace_is_shown_as_on_a_terminal() -> None:
+    assert page.as_plain_text("\n\x1b[1mBold\x1b[0m\n10%\r20%\rdone\r\nend\n") == "Bold\ndone\r\nend"
     stamp = "2026-11-20T17:03:26.781653Z 00"
-    assert page.readable(f"{stamp}O one\n{stamp}E+ more\n{stamp}O two\n") == "one more\ntwo"
+    assert page.as_plain_text(f"{stamp}O one\n{stamp}E+ more\n{stamp}O two\n") == "one more\ntwo"
 
 
-def test_the_example_seed_is_sound(tmp_path: Path) -> None:
+def test_the_example_seed_loads(tmp_path: Path) -> None:
     gitlab = FakeGitLab()
-    seed.plant(gitlab, json.loads(json.dumps(seed.EXAMPLE)))
+    seed.load(gitlab, json.loads(json.dumps(seed.EXAMPLE)))
     assert gitlab.projects[42].path == "fleet/pis"
     assert gitlab.access_tokens["glpat-alice"].scopes == {"create_runner", "manage_runner", "read_api"}
     with pytest.raises(ValueError, match="unknown settings: colour"):
-        seed.plant(gitlab, {"settings": {"colour": "blue"}})
+        seed.load(gitlab, {"settings": {"colour": "blue"}})
 
 
-def test_https_with_a_private_authority(tmp_path: Path) -> None:
+def test_https_with_a_private_ca(tmp_path: Path) -> None:
     files = tls.make(tmp_path, ["gitlab.test", "127.0.0.1", "::1"])
     other = tls.make(tmp_path / "other")
     assert Path(files.key).stat().st_mode & 0o777 == 0o600
@@ -132,7 +132,7 @@ def test_https_with_a_private_authority(tmp_path: Path) -> None:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[str]:
-    """The fake GitLab as a process of its own; yields its address."""
+    """The fake GitLab as a process; yields its URL."""
     (tmp_path / "seed.json").write_text(json.dumps(seed.EXAMPLE))
     tests = Path(fake_gitlab.__file__).parent.parent
     command = [
@@ -158,6 +158,6 @@ def program(tmp_path: Path) -> Iterator[str]:
     assert "glpat-alice" not in log
 
 
-def test_the_program_says_when_it_is_ready_and_logs_no_tokens(program: str) -> None:
+def test_the_program_prints_its_url_and_logs_no_tokens(program: str) -> None:
     reply = requests.get(f"{program}/api/v4/user", params={"private_token": "glpat-alice"}, timeout=5)
     assert reply.json()["username"] == "alice"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Creating runners, by users and with registration tokens."""
+"""Creating runners as a user and with registration tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fake_gitlab import Role
 from fake_gitlab_world import World
 
 
-def test_creation_answers_with_id_and_token_only_and_never_twice_the_same(world: World) -> None:
+def test_creation_returns_id_and_token_and_is_not_idempotent(world: World) -> None:
     first, second = world.create(description="pi"), world.create(description="pi")
     assert first.status_code == second.status_code == 201
     assert set(first.json()) == {"id", "token", "token_expires_at"}
@@ -24,14 +24,14 @@ def test_creation_answers_with_id_and_token_only_and_never_twice_the_same(world:
     ("style", "start"),
     [("classic", "glrt-"), ("routable", "glrt-"), ("prefixed", "acme-glrt-"), ("infixed", "glrt-t3_")],
 )
-def test_tokens_come_in_several_shapes(world: World, style: Any, start: str) -> None:
+def test_token_styles(world: World, style: Any, start: str) -> None:
     world.gitlab.settings.token_style = style
     token = world.create().json()["token"]
     assert token.startswith(start)
     assert (style == "routable") == ("." in token)
 
 
-def test_routable_tokens_are_for_runners_that_have_an_owner(world: World) -> None:
+def test_routable_tokens_are_for_group_and_project_runners(world: World) -> None:
     world.gitlab.settings.allow_registration_tokens = True
     world.gitlab.settings.token_style = "routable"
     shape = r"[0-9A-Za-z_-]{27,300}\.01\.[0-9a-z]{9}"
@@ -53,13 +53,13 @@ def test_routable_tokens_are_for_runners_that_have_an_owner(world: World) -> Non
         ({"paused": "maybe", "locked": 7}, "paused is invalid, locked is invalid"),
     ],
 )
-def test_the_schema_speaks_in_an_error_text(world: World, params: dict[str, Any], error: str) -> None:
+def test_parameter_validation_errors_are_text_in_error(world: World, params: dict[str, Any], error: str) -> None:
     reply = world.create(**params)
     assert reply.status_code == 400
     assert error in reply.json()["error"]
 
 
-def test_missing_type_is_named_twice(world: World) -> None:
+def test_a_missing_runner_type_is_reported_twice(world: World) -> None:
     reply = world.call("POST", "/user/runners", "maintainer")
     assert reply.json() == {"error": "runner_type is missing, runner_type does not have a valid value"}
 
@@ -85,7 +85,7 @@ def test_missing_type_is_named_twice(world: World) -> None:
         ({"project_id": 4711}, "Missing/invalid project"),
     ],
 )
-def test_the_service_speaks_in_a_message_text(world: World, params: dict[str, Any], text: str) -> None:
+def test_service_errors_are_text_in_message(world: World, params: dict[str, Any], text: str) -> None:
     reply = world.create(**params)
     assert (reply.status_code, reply.json()) == (400, {"message": f"400 Bad request - {text}"})
     assert not world.gitlab.runners
@@ -97,7 +97,7 @@ def test_empty_values_count_as_not_sent(world: World) -> None:
     assert (runner.tag_list, runner.description, runner.maximum_timeout, runner.run_untagged) == ([], None, None, True)
 
 
-def test_forms_are_understood_as_well_as_json(world: World) -> None:
+def test_form_encoded_parameters(world: World) -> None:
     form = {"runner_type": "project_type", "project_id": "42", "tag_list[]": ["b", " a "], "run_untagged": "false"}
     headers = {"PRIVATE-TOKEN": world.tokens["maintainer"]}
     reply = world.session.post(f"{world.url}/api/v4/user/runners", data=form, headers=headers, timeout=5)
@@ -105,14 +105,14 @@ def test_forms_are_understood_as_well_as_json(world: World) -> None:
     assert (runner.tag_list, runner.run_untagged) == (["a", "b"], False)
 
 
-def test_a_garbled_body_is_a_400(world: World) -> None:
+def test_an_unparsable_body_is_a_400(world: World) -> None:
     headers = {"PRIVATE-TOKEN": world.tokens["maintainer"], "Content-Type": "application/json"}
     assert (
         world.session.post(f"{world.url}/api/v4/user/runners", data="{", headers=headers, timeout=5).status_code == 400
     )
 
 
-def test_the_plan_limits_the_number_of_living_runners(world: World) -> None:
+def test_the_plan_limit_counts_runners_that_are_not_stale(world: World) -> None:
     world.gitlab.settings.runner_limit = 1
     assert world.create().status_code == 201
     text = "Maximum number of ci registered project runners (1) exceeded"
@@ -121,7 +121,7 @@ def test_the_plan_limits_the_number_of_living_runners(world: World) -> None:
     assert world.create().status_code == 201
 
 
-def test_the_plan_limit_blames_the_association(world: World) -> None:
+def test_the_plan_limit_error_is_on_the_association(world: World) -> None:
     world.gitlab.settings.allow_registration_tokens = True
     world.gitlab.settings.runner_limit = 1
     for owner, association in ((world.project, "runner_projects.base"), (world.group, "runner_namespaces.base")):
@@ -130,7 +130,7 @@ def test_the_plan_limit_blames_the_association(world: World) -> None:
         assert (reply.status_code, list(reply.json()["message"])) == (400, [association])
 
 
-def test_the_plan_limits_assigned_runners_too(world: World) -> None:
+def test_the_plan_limit_applies_to_assignment(world: World) -> None:
     maintainer = next(user for user in world.gitlab.users.values() if user.username == "maintainer")
     second = world.gitlab.add_project("other/second", members={maintainer: Role.MAINTAINER})
     world.gitlab.settings.runner_limit = 1
@@ -144,13 +144,13 @@ def test_the_plan_limits_assigned_runners_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("token", ["garbage", "the project's", "a runner's"])
-def test_registration_is_gone_for_any_token_when_switched_off(world: World, token: str) -> None:
+def test_registration_is_410_for_any_token_when_disallowed(world: World, token: str) -> None:
     token = {"the project's": world.project.registration_token, "a runner's": world.runner().token}.get(token, token)
     reply = world.call("POST", "/runners", token=token)
     assert (reply.status_code, reply.json()) == (410, {"message": "410 Gone - runner registration disallowed"})
 
 
-def test_registration_tokens_tell_whose_the_runner_is(world: World) -> None:
+def test_a_registration_token_determines_type_and_owner(world: World) -> None:
     world.gitlab.settings.allow_registration_tokens = True
     for token, runner_type in (
         (world.gitlab.settings.registration_token, "instance_type"),
@@ -164,7 +164,7 @@ def test_registration_tokens_tell_whose_the_runner_is(world: World) -> None:
         assert (runner.runner_type, runner.maintenance_note, runner.paused) == (runner_type, "note", True)
 
 
-def test_refusals_of_registration(world: World) -> None:
+def test_registration_errors(world: World) -> None:
     world.gitlab.settings.allow_registration_tokens = True
     assert world.call("POST", "/runners").json() == {"error": "token is missing"}
     invalid = {"message": "403 Forbidden - invalid token supplied"}
@@ -199,7 +199,7 @@ def test_registration_tokens_can_be_reset(world: World, path: str, user: str) ->
 
 
 @REGISTRATION_TOKENS
-def test_registration_tokens_that_are_switched_off_cannot_be_reset(world: World, path: str, user: str) -> None:
+def test_disallowed_registration_tokens_cannot_be_reset(world: World, path: str, user: str) -> None:
     for who in (user, "root"):
         reply = world.call("POST", f"{path}/reset_registration_token", who)
         assert (reply.status_code, reply.json()) == (403, {"message": "403 Forbidden"})

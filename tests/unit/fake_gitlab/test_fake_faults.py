@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Outages on order, hooks, and the journal that shows what happened."""
+"""Faults, hooks and the journal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 import pytest
 import requests
 from fake_gitlab import REPLIES, Cut, Entry, Fault
-from fake_gitlab.exchange import Reply
+from fake_gitlab.endpoint import Reply
 from fake_gitlab_world import World
 
 
 @pytest.mark.parametrize("name", sorted(REPLIES))
-def test_a_reply_in_place_of_gitlabs(world: World, name: str) -> None:
+def test_a_fault_replaces_the_reply(world: World, name: str) -> None:
     world.gitlab.faults.add(Fault("POST", "/user/runners", reply=name))
     reply = world.create()
     assert reply.status_code == REPLIES[name].status
@@ -24,7 +24,7 @@ def test_a_reply_in_place_of_gitlabs(world: World, name: str) -> None:
     assert (done.processed, done.fault, done.runner_id) == (True, False, 1)
 
 
-def test_html_is_html_and_waiting_is_asked_for(world: World) -> None:
+def test_content_type_and_retry_after_of_named_replies(world: World) -> None:
     world.gitlab.faults.add(Fault(reply="captive_portal"))
     portal = world.create()
     assert (portal.status_code, portal.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -36,7 +36,7 @@ def test_html_is_html_and_waiting_is_asked_for(world: World) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_cut_connection_before_and_after_the_deed(world: World, after: bool) -> None:
+def test_a_connection_cut_before_and_after_the_request_is_carried_out(world: World, after: bool) -> None:
     world.gitlab.faults.add(Fault("POST", "/user/runners", cut=True, after=after))
     with pytest.raises(requests.ConnectionError):
         world.create()
@@ -46,7 +46,7 @@ def test_a_cut_connection_before_and_after_the_deed(world: World, after: bool) -
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_client_that_does_not_wait(world: World, after: bool) -> None:
+def test_a_delay_beyond_the_clients_timeout(world: World, after: bool) -> None:
     world.gitlab.faults.add(Fault(delay=0.2, after=after))
     headers = {"PRIVATE-TOKEN": world.tokens["maintainer"]}
     params = {"runner_type": "project_type", "project_id": 42}
@@ -59,13 +59,13 @@ def test_a_client_that_does_not_wait(world: World, after: bool) -> None:
     assert len(world.gitlab.runners) == 1
 
 
-def test_a_proxy_may_lose_the_reply_and_say_so(world: World) -> None:
+def test_the_reply_is_replaced_after_the_request_is_carried_out(world: World) -> None:
     world.gitlab.faults.add(Fault(reply="bad_gateway", after=True))
     assert world.create().status_code == 502
     assert len(world.gitlab.runners) == 1
 
 
-def test_method_path_and_number_choose_the_requests(world: World) -> None:
+def test_method_path_nth_and_times_select_the_requests(world: World) -> None:
     one, two = world.runner(), world.runner()
     fault = world.gitlab.faults.add(Fault("GET", "/runners/*", reply=Reply(503, "busy"), nth=2, times=2))
 
@@ -100,7 +100,7 @@ def test_hooks_see_every_request_and_can_cut_it(world: World) -> None:
     assert len(world.gitlab.runners) == 2
 
 
-def test_the_journal_names_parameters_but_never_their_values(world: World) -> None:
+def test_the_journal_holds_parameter_names_but_no_values(world: World) -> None:
     token = world.create(maintenance_note="my note").json()["token"]
     world.call("POST", "/runners/verify", token=token, system_id="s_1")
     created, verified = world.gitlab.journal
@@ -116,7 +116,7 @@ def test_the_journal_names_parameters_but_never_their_values(world: World) -> No
         assert secret not in repr(list(world.gitlab.journal))
 
 
-def test_writes_leave_out_reads_heartbeats_and_the_programs_traffic(world: World) -> None:
+def test_writes_exclude_reads_verify_and_job_requests(world: World) -> None:
     token = world.create().json()["token"]
     world.call("GET", "/runners/1", "maintainer")
     world.call("POST", "/runners/verify", token=token)
@@ -131,7 +131,7 @@ def test_writes_leave_out_reads_heartbeats_and_the_programs_traffic(world: World
     assert len(world.gitlab.journal.matching("GET", "/runners/1")) == 1
 
 
-def test_a_request_that_is_held_back_over_a_reset_never_arrives(world: World) -> None:
+def test_a_request_delayed_across_a_reset_is_dropped(world: World) -> None:
     world.gitlab.faults.add(Fault(delay=0.1))
     headers = {"PRIVATE-TOKEN": world.tokens["root"]}
     with pytest.raises(requests.Timeout):
@@ -145,7 +145,7 @@ def test_a_request_that_is_held_back_over_a_reset_never_arrives(world: World) ->
     assert not world.gitlab.runners
 
 
-def test_a_reset_forgets_everything(world: World) -> None:
+def test_reset(world: World) -> None:
     world.create()
     world.gitlab.faults.add(Fault(reply="server_error"))
     world.gitlab.clock.advance(3600)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The questions that can be asked in GraphQL, and how GitLab refuses some of them."""
+"""GraphQL queries and their errors."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def ids(nodes: list[dict[str, Any]]) -> list[int]:
 
 
 def pages(world: World, first: int) -> list[list[int]]:
-    """All pages of the project's runners, read one after the other."""
+    """All pages of the project's runners, as ids, by following the cursors."""
     found: list[list[int]] = []
     after = None
     while True:
-        reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis", first=first, after=after).json()
+        reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis", first=first, after=after).json()
         runners = reply["data"]["project"]["runners"]
         found.append(ids(runners["nodes"]))
         if not runners["pageInfo"]["hasNextPage"]:
@@ -49,9 +49,9 @@ def pages(world: World, first: int) -> list[list[int]]:
         after = runners["pageInfo"]["endCursor"]
 
 
-def test_one_request_shows_the_notes_of_many_runners(world: World) -> None:
+def test_runners_of_a_project_with_maintenance_notes(world: World) -> None:
     runner = world.runner(description="pi", maintenance_note="key")
-    reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis")
+    reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis")
     assert reply.status_code == 200
     data = reply.json()["data"]
     assert data["project"]["runners"]["pageInfo"].pop("endCursor")
@@ -73,7 +73,7 @@ def test_one_request_shows_the_notes_of_many_runners(world: World) -> None:
     }
 
 
-def test_everything_else_that_is_told_of_a_runner(world: World) -> None:
+def test_all_other_fields_of_a_runner(world: World) -> None:
     runner = world.runner(tag_list=["b", "a"], paused=True, maximum_timeout=600)
     world.gitlab.heartbeat(runner, "s_1", "10.0.0.1", {"version": "19.4.0", "platform": "linux"})
     query = """query($id: CiRunnerID!) { runner(id: $id) {
@@ -85,7 +85,7 @@ def test_everything_else_that_is_told_of_a_runner(world: World) -> None:
       } }
       userPermissions { readRunner updateRunner deleteRunner assignRunner }
     } }"""
-    shown = world.ask(query, "maintainer", id=f"gid://gitlab/Ci::Runner/{runner.id}").json()["data"]["runner"]
+    shown = world.graphql(query, "maintainer", id=f"gid://gitlab/Ci::Runner/{runner.id}").json()["data"]["runner"]
     rest = world.call("GET", f"/runners/{runner.id}", "maintainer").json()
     manager = shown["managers"]["nodes"][0]
     assert (shown["createdAt"], shown["contactedAt"]) == (rest["created_at"], rest["contacted_at"])
@@ -123,12 +123,12 @@ def test_everything_else_that_is_told_of_a_runner(world: World) -> None:
 
 def test_no_reply_holds_a_runners_token(world: World) -> None:
     runner = world.runner()
-    reply = world.ask('{ project(fullPath: "fleet/pis") { runners { nodes { id token } } } }', "maintainer")
+    reply = world.graphql('{ project(fullPath: "fleet/pis") { runners { nodes { id token } } } }', "maintainer")
     assert reply.json()["errors"][0]["extensions"]["code"] == "undefinedField"
-    assert runner.token not in world.ask(OF_PROJECT, "maintainer", path="fleet/pis").text
+    assert runner.token not in world.graphql(OF_PROJECT, "maintainer", path="fleet/pis").text
 
 
-def test_filters_are_those_of_the_lists(world: World) -> None:
+def test_filters_of_runners(world: World) -> None:
     own = world.runner(description="Pi One", tag_list=["a", "b"])
     paused = world.runner(description="pi two", paused=True, tag_list=["a"])
     group = world.gitlab.create_runner("group_type", owner=world.group)
@@ -147,7 +147,7 @@ def test_filters_are_those_of_the_lists(world: World) -> None:
         ("(status: NEVER_CONTACTED)", everything),
     ):
         query = f'{{ project(fullPath: "fleet/pis") {{ runners{arguments} {{ nodes {{ id }} }} }} }}'
-        found = ids(world.ask(query, "owner").json()["data"]["project"]["runners"]["nodes"])
+        found = ids(world.graphql(query, "owner").json()["data"]["project"]["runners"]["nodes"])
         assert set(found) == expected, arguments
 
 
@@ -160,7 +160,7 @@ def test_the_membership_filter_of_groups(world: World) -> None:
 
     def found(path: str, **variables: str) -> set[int]:
         return set(
-            ids(world.ask(OF_GROUP, "owner", path=path, **variables).json()["data"]["group"]["runners"]["nodes"])
+            ids(world.graphql(OF_GROUP, "owner", path=path, **variables).json()["data"]["group"]["runners"]["nodes"])
         )
 
     assert found("fleet", membership="DIRECT") == {own.id}
@@ -169,7 +169,7 @@ def test_the_membership_filter_of_groups(world: World) -> None:
     assert found("fleet/sub", membership="ALL_AVAILABLE") == {own.id, below.id}
 
 
-def test_pages_of_at_most_a_hundred_the_newest_first(world: World) -> None:
+def test_pages_of_at_most_a_hundred_newest_first(world: World) -> None:
     made = [world.runner().id for _ in range(230)]
     made.reverse()
     assert pages(world, 500) == [made[:100], made[100:200], made[200:]]
@@ -177,79 +177,79 @@ def test_pages_of_at_most_a_hundred_the_newest_first(world: World) -> None:
     assert [len(page) for page in pages(world, 115)] == [100, 100, 30]
 
 
-def test_cursors_hold_when_runners_come_and_go_between_two_pages(world: World) -> None:
+def test_cursors_are_stable_when_runners_are_created_and_deleted(world: World) -> None:
     first, second, third, fourth = (world.runner().id for _ in range(4))
-    page = world.ask(OF_PROJECT, "maintainer", path="fleet/pis", first=2).json()["data"]["project"]["runners"]
+    page = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis", first=2).json()["data"]["project"]["runners"]
     assert ids(page["nodes"]) == [fourth, third]
     world.gitlab.delete_runner(third)
     world.gitlab.delete_runner(fourth)
     world.runner()
     after = page["pageInfo"]["endCursor"]
-    rest = world.ask(OF_PROJECT, "maintainer", path="fleet/pis", first=2, after=after).json()["data"]["project"]
+    rest = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis", first=2, after=after).json()["data"]["project"]
     assert ids(rest["runners"]["nodes"]) == [second, first]
     assert rest["runners"]["pageInfo"]["hasNextPage"] is False
 
 
-def test_runners_of_the_same_instant_are_neither_lost_nor_repeated(world: World) -> None:
+def test_runners_with_equal_created_at_are_neither_skipped_nor_repeated(world: World) -> None:
     world.gitlab.clock.stop()
     made = [world.runner().id for _ in range(5)]
     assert [id_ for page in pages(world, 2) for id_ in page] == made[::-1]
 
 
-def test_a_cursor_that_is_none(world: World) -> None:
-    reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis", after="???")
+def test_an_invalid_cursor(world: World) -> None:
+    reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis", after="???")
     assert reply.status_code == 200
     assert reply.json()["errors"][0]["message"] == "Please provide a valid cursor"
     assert reply.json()["data"]["project"]["runners"] is None
 
 
-def test_notes_are_for_those_who_may_update_the_runner(world: World) -> None:
+def test_maintenance_notes_require_permission_to_update(world: World) -> None:
     world.gitlab.create_runner("instance_type", maintenance_note="secret", description="shared")
     query = f'{{ project(fullPath: "fleet/pis") {{ runners(type: INSTANCE_TYPE) {{ nodes {{ {NODE} }} }} }} }}'
     for user, note in (("maintainer", None), ("root", "secret")):
-        [node] = world.ask(query, user).json()["data"]["project"]["runners"]["nodes"]
+        [node] = world.graphql(query, user).json()["data"]["project"]["runners"]["nodes"]
         assert (node["maintenanceNote"], node["userPermissions"]["updateRunner"]) == (note, note is not None)
         assert node["description"] == "shared"
 
 
-def test_what_one_may_not_see_is_null_without_an_error(world: World) -> None:
-    for user in ("stranger", None):
+def test_invisible_projects_and_groups_are_null_without_an_error(world: World) -> None:
+    for user in ("non_member", None):
         for query, path, name in ((OF_PROJECT, "fleet/pis", "project"), (OF_GROUP, "fleet", "group")):
-            reply = world.ask(query, user, path=path).json()
+            reply = world.graphql(query, user, path=path).json()
             assert reply["data"][name] is None
             assert "errors" not in reply
-    assert world.ask(OF_PROJECT, "root", path="fleet/none").json()["data"]["project"] is None
-    assert world.ask("{ metadata { version } }").json() == {"data": {"metadata": None}}
+    assert world.graphql(OF_PROJECT, "root", path="fleet/none").json()["data"]["project"] is None
+    assert world.graphql("{ metadata { version } }").json() == {"data": {"metadata": None}}
 
 
-def test_what_one_may_see_but_not_list_is_null_with_an_error(world: World) -> None:
+def test_runners_that_may_not_be_listed_are_null_with_an_error(world: World) -> None:
     world.runner()
-    reply = world.ask(OF_PROJECT, "developer", path="fleet/pis")
+    reply = world.graphql(OF_PROJECT, "developer", path="fleet/pis")
     assert reply.status_code == 200
     assert reply.json()["data"]["project"] == {"runners": None}
     [error] = reply.json()["errors"]
     assert (error["message"], error["path"]) == (NOT_AVAILABLE, ["project", "runners"])
-    reply = world.ask(OF_GROUP, "developer", path="fleet")
+    reply = world.graphql(OF_GROUP, "developer", path="fleet")
     assert reply.json()["errors"][0]["path"] == ["group", "runners"]
 
 
-def test_the_instances_runners_are_for_administrators(world: World) -> None:
+def test_instance_runners_require_an_administrator(world: World) -> None:
     runner = world.gitlab.create_runner("instance_type")
     world.runner()
-    assert ids(world.ask(OF_INSTANCE, "root").json()["data"]["runners"]["nodes"]) == [runner.id]
-    reply = world.ask(OF_INSTANCE, "owner").json()
+    assert ids(world.graphql(OF_INSTANCE, "root").json()["data"]["runners"]["nodes"]) == [runner.id]
+    reply = world.graphql(OF_INSTANCE, "owner").json()
     assert (reply["data"], reply["errors"][0]["message"]) == ({"runners": None}, NOT_AVAILABLE)
 
 
 def test_admin_mode_is_bypassed(world: World) -> None:
     world.gitlab.settings.admin_mode = True
-    assert "errors" not in world.ask(OF_INSTANCE, "root").json()
+    assert "errors" not in world.graphql(OF_INSTANCE, "root").json()
 
 
 @pytest.mark.parametrize("scopes", [["create_runner", "manage_runner"], ["read_user"]])
-def test_a_token_of_too_little_scope_is_an_invalid_token(world: World, scopes: list[str]) -> None:
-    world.scoped("maintainer", *scopes)
-    reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis")
+def test_a_token_with_insufficient_scope_is_invalid(world: World, scopes: list[str]) -> None:
+    world.set_scopes("maintainer", *scopes)
+    reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis")
     assert (reply.status_code, reply.json()) == (401, {"errors": [{"message": "Invalid token"}]})
 
 
@@ -259,13 +259,13 @@ def test_unknown_expired_and_revoked_tokens_are_invalid(world: World) -> None:
     world.tokens["maintainer"] = world.gitlab.add_token(world.gitlab.add_user("late"), lifetime=60)
     world.gitlab.clock.advance(61)
     for user in ("nobody", "owner", "maintainer"):
-        reply = world.ask(OF_PROJECT, user, path="fleet/pis")
+        reply = world.graphql(OF_PROJECT, user, path="fleet/pis")
         assert (reply.status_code, reply.json()) == (401, {"errors": [{"message": "Invalid token"}]})
 
 
-def test_read_api_is_enough(world: World) -> None:
-    world.scoped("maintainer", "read_api")
-    assert "errors" not in world.ask(OF_PROJECT, "maintainer", path="fleet/pis").json()
+def test_read_api_is_sufficient(world: World) -> None:
+    world.set_scopes("maintainer", "read_api")
+    assert "errors" not in world.graphql(OF_PROJECT, "maintainer", path="fleet/pis").json()
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_read_api_is_enough(world: World) -> None:
         "query($x: Int!) { runners(first: $x) { nodes { id } } }",
     ],
 )
-def test_a_query_that_is_wrong_is_a_200_with_errors_and_no_data(world: World, query: str) -> None:
-    reply = world.ask(query, "maintainer")
+def test_an_invalid_query_is_a_200_with_errors_and_no_data(world: World, query: str) -> None:
+    reply = world.graphql(query, "maintainer")
     assert reply.status_code == 200
     assert reply.json()["errors"]
     assert not reply.json().get("data")
 
 
-def test_bodies_that_make_no_sense_are_422(world: World) -> None:
+def test_invalid_variables_and_oversized_queries_are_422(world: World) -> None:
     headers = {"PRIVATE-TOKEN": world.tokens["maintainer"]}
     for body in ({"query": "{ metadata { version } }", "variables": "no JSON"}, {"query": "#" * 10_001}):
         reply = world.session.post(f"{world.url}/api/graphql", headers=headers, json=body, timeout=5)
@@ -293,24 +293,24 @@ def test_bodies_that_make_no_sense_are_422(world: World) -> None:
         assert reply.json()["errors"]
 
 
-def test_questions_stand_in_the_journal_and_are_no_writes(world: World) -> None:
-    world.ask(OF_PROJECT, "maintainer", path="fleet/pis")
+def test_queries_are_in_the_journal_but_are_no_writes(world: World) -> None:
+    world.graphql(OF_PROJECT, "maintainer", path="fleet/pis")
     [entry] = world.gitlab.journal.matching("POST", "/graphql")
     assert (entry.path, entry.family, entry.user, entry.status) == ("/graphql", "user", "maintainer", 200)
     assert entry.params == ("query", "variables")
     assert world.gitlab.journal.writes() == []
 
 
-def test_faults_strike_here_too(world: World) -> None:
+def test_faults_apply_to_graphql(world: World) -> None:
     world.gitlab.faults.add(Fault("POST", "/graphql", reply="graphql_complexity"))
-    reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis")
+    reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis")
     assert reply.status_code == 200
     assert "exceeds max complexity" in reply.json()["errors"][0]["message"]
-    assert "errors" not in world.ask(OF_PROJECT, "maintainer", path="fleet/pis").json()
+    assert "errors" not in world.graphql(OF_PROJECT, "maintainer", path="fleet/pis").json()
 
 
-def test_a_proxy_that_does_not_let_it_through(world: World) -> None:
+def test_graphql_behind_a_proxy_that_blocks_it(world: World) -> None:
     world.gitlab.settings.graphql = False
-    reply = world.ask(OF_PROJECT, "maintainer", path="fleet/pis")
+    reply = world.graphql(OF_PROJECT, "maintainer", path="fleet/pis")
     assert reply.status_code == 404
     assert reply.headers["Content-Type"].startswith("text/html")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists, details, pages, filters, status."""
+"""Lists and details of runners: fields, pagination, filters, status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fake_gitlab_world import World
 HOUR, DAY = 3600, 86400
 
 
-def test_lists_show_less_than_details_and_nothing_shows_the_token(world: World) -> None:
+def test_lists_have_fewer_fields_than_details_and_none_has_the_token(world: World) -> None:
     runner = world.runner(tag_list=["a"], maintenance_note="n", description="pi")
     [item] = world.call("GET", "/projects/42/runners", "maintainer").json()
     details = world.call("GET", f"/runners/{runner.id}", "maintainer").json()
@@ -23,7 +23,7 @@ def test_lists_show_less_than_details_and_nothing_shows_the_token(world: World) 
     assert "projects" not in world.call("GET", f"/runners/{runner.id}", "maintainer", include_projects="false").json()
 
 
-def test_project_and_group_lists_hold_ancestors_and_instance_runners(world: World) -> None:
+def test_project_and_group_lists_include_ancestors_and_instance_runners(world: World) -> None:
     gitlab = world.gitlab
     sub = gitlab.add_group("fleet/sub", parent=world.group)
     deep = gitlab.add_project("fleet/sub/deep", group=sub)
@@ -40,22 +40,22 @@ def test_project_and_group_lists_hold_ancestors_and_instance_runners(world: Worl
     assert ids("/groups/7/runners", "owner") == {instance.id, group.id}
     assert ids("/runners", "maintainer") == {own.id, other.id}
     assert ids("/runners", "owner") == {group.id, subgroup.id, own.id, other.id}
-    assert ids("/runners", "stranger") == set()
+    assert ids("/runners", "non_member") == set()
     assert ids("/runners/all", "root") == set(gitlab.runners)
     assert world.call("GET", "/runners/all", "owner").json() == {"message": "403 Forbidden"}
 
 
-def test_lists_of_what_one_may_not_see(world: World) -> None:
-    assert world.call("GET", "/projects/42/runners", "stranger").json() == {"message": "404 Project Not Found"}
-    assert world.call("GET", "/groups/7/runners", "stranger").json() == {"message": "404 Group Not Found"}
+def test_lists_of_invisible_projects_and_groups(world: World) -> None:
+    assert world.call("GET", "/projects/42/runners", "non_member").json() == {"message": "404 Project Not Found"}
+    assert world.call("GET", "/groups/7/runners", "non_member").json() == {"message": "404 Group Not Found"}
     assert world.call("GET", "/projects/42/runners", "developer").status_code == 403
     assert world.call("GET", "/groups/7/runners", "maintainer").status_code == 403
 
 
-def test_outsiders_see_a_public_group_or_project_but_not_its_runners(world: World) -> None:
+def test_non_members_see_a_public_group_or_project_but_not_its_runners(world: World) -> None:
     world.group.public = world.project.public = True
     for path in ("/groups/7/runners", "/projects/42/runners"):
-        reply = world.call("GET", path, "stranger")
+        reply = world.call("GET", path, "non_member")
         assert (reply.status_code, reply.json()) == (403, {"message": "403 Forbidden"})
 
 
@@ -71,8 +71,8 @@ def test_projects_of_a_runner(world: World) -> None:
     paths = [item["path_with_namespace"] for item in world.call("GET", address, "maintainer").json()]
     assert paths == ["fleet/pis", "other/seen"]
     assert len(world.call("GET", address, "root", per_page=2).json()) == 2
-    assert world.call("GET", address, "stranger").status_code == 403
-    world.scoped("maintainer", "manage_runner")
+    assert world.call("GET", address, "non_member").status_code == 403
+    world.set_scopes("maintainer", "manage_runner")
     assert world.call("GET", address, "maintainer").status_code == 200
 
 
@@ -136,7 +136,7 @@ def test_status_over_time(world: World) -> None:
     assert status() == "stale"
 
 
-def test_status_filters_read_the_older_time_in_the_database(world: World) -> None:
+def test_status_filters_use_contacted_at_in_the_database(world: World) -> None:
     runner = world.runner()
     world.gitlab.heartbeat(runner, "s_1", "10.0.0.1", {})
     world.gitlab.clock.advance(30 * 60)
@@ -146,7 +146,7 @@ def test_status_filters_read_the_older_time_in_the_database(world: World) -> Non
     assert item["status"] == "online"
 
 
-def test_details_show_the_manager_that_was_in_contact_last(world: World) -> None:
+def test_details_show_the_latest_manager(world: World) -> None:
     runner = world.runner()
     world.gitlab.heartbeat(runner, "s_1", "10.0.0.1", {"version": "18.0.0"})
     world.gitlab.clock.advance(HOUR)

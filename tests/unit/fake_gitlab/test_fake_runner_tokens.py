@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runner tokens do: verify with its side effects, rotation, removal."""
+"""Requests with an authentication token: verify, reset, unregister."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from fake_gitlab_world import World
 
 
-def test_verify_is_a_contact_and_makes_a_manager(world: World) -> None:
+def test_verify_is_a_contact_and_creates_a_manager(world: World) -> None:
     runner = world.runner(paused=True)
     reply = world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
     assert (reply.status_code, reply.json()) == (
@@ -24,7 +24,7 @@ def test_verify_is_a_contact_and_makes_a_manager(world: World) -> None:
     )
 
 
-def test_verify_without_a_system_id_makes_a_ghost(world: World) -> None:
+def test_verify_without_a_system_id_creates_the_legacy_manager(world: World) -> None:
     runner = world.runner()
     world.call("POST", "/runners/verify", token=runner.token)
     world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
@@ -32,7 +32,7 @@ def test_verify_without_a_system_id_makes_a_ghost(world: World) -> None:
     assert list(runner.managers) == ["<legacy>", "s_1"]
 
 
-def test_what_verify_tells_of_the_program_is_kept_when_told_and_not_lost_when_not(world: World) -> None:
+def test_verify_updates_the_manager_only_with_the_info_that_is_sent(world: World) -> None:
     runner = world.runner()
     info = {"version": "19.4.0", "architecture": "arm64", "platform": "linux", "features": {"cancel_gracefully": True}}
     world.call("POST", "/runners/verify", token=runner.token, system_id="s_1", info=info)
@@ -42,7 +42,7 @@ def test_what_verify_tells_of_the_program_is_kept_when_told_and_not_lost_when_no
     assert runner.managers["s_1"].cancel_gracefully
 
 
-def test_features_wait_for_the_database_after_a_bare_verify(world: World) -> None:
+def test_features_are_updated_only_when_the_database_is(world: World) -> None:
     runner = world.runner()
     info = {"version": "19.4.0", "features": {"cancel_gracefully": True}}
     world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
@@ -54,7 +54,7 @@ def test_features_wait_for_the_database_after_a_bare_verify(world: World) -> Non
     assert manager.cancel_gracefully
 
 
-def test_the_web_page_says_never_contacted_until_a_job_was_asked_for(world: World) -> None:
+def test_page_status_is_never_contacted_until_the_first_job_request(world: World) -> None:
     runner = world.runner()
     state = f"{world.url}/_fake/runners/{runner.id}"
     world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
@@ -64,14 +64,14 @@ def test_the_web_page_says_never_contacted_until_a_job_was_asked_for(world: Worl
     assert world.session.get(state, timeout=5).json()["page_status"] == "online"
 
 
-def test_refusals_of_verify(world: World) -> None:
+def test_verify_errors(world: World) -> None:
     runner = world.runner()
     assert world.call("POST", "/runners/verify").json() == {"error": "token is missing"}
     assert world.call("POST", "/runners/verify", token="glrt-unknown").json() == {"message": "403 Forbidden"}
     assert not runner.managers
 
 
-def test_a_reset_voids_the_old_token_at_once(world: World) -> None:
+def test_a_reset_invalidates_the_old_token_at_once(world: World) -> None:
     runner = world.runner()
     first = runner.token
     second = world.call("POST", f"/runners/{runner.id}/reset_authentication_token", "maintainer")
@@ -84,14 +84,14 @@ def test_a_reset_voids_the_old_token_at_once(world: World) -> None:
     assert world.gitlab.runner_by_token(third.json()["token"]) is runner
 
 
-def test_a_runner_that_rotates_its_token_leaves_a_ghost(world: World) -> None:
+def test_a_reset_by_the_runner_creates_the_legacy_manager(world: World) -> None:
     runner = world.runner()
     world.call("POST", "/runners/verify", token=runner.token, system_id="s_1")
     world.call("POST", "/runners/reset_authentication_token", token=runner.token)
     assert list(runner.managers) == ["s_1", "<legacy>"]
 
 
-def test_a_migrating_server_sends_runners_away_whatever_they_want(world: World) -> None:
+def test_runner_and_job_endpoints_are_429_during_migrations(world: World) -> None:
     world.gitlab.settings.migrations_running = True
     for method, path in (
         ("POST", "/runners"),
@@ -105,7 +105,7 @@ def test_a_migrating_server_sends_runners_away_whatever_they_want(world: World) 
     assert world.create().status_code == 201
 
 
-def test_expiry_takes_the_shortest_of_the_settings_above(world: World) -> None:
+def test_token_expiry_is_the_minimum_of_instance_and_groups(world: World) -> None:
     world.gitlab.settings.token_lifetime = 3600
     world.group.token_lifetime = 600
     token = world.create().json()
@@ -117,7 +117,7 @@ def test_expiry_takes_the_shortest_of_the_settings_above(world: World) -> None:
     assert world.call("POST", "/runners/verify", token=reset.json()["token"]).status_code == 200
 
 
-def test_removing_one_manager_or_the_whole_runner(world: World) -> None:
+def test_unregistering_a_manager_and_a_runner(world: World) -> None:
     runner = world.runner()
     for system_id in ("s_1", "s_2"):
         world.call("POST", "/runners/verify", token=runner.token, system_id=system_id)
@@ -148,7 +148,7 @@ def test_removing_one_manager_or_the_whole_runner(world: World) -> None:
         ("yesterday, or so", True),
     ],
 )
-def test_deleting_honours_if_unmodified_since_where_it_is_a_time(world: World, since: str, deleted: bool) -> None:
+def test_delete_honours_if_unmodified_since(world: World, since: str, deleted: bool) -> None:
     runner = world.runner()
     headers = {"PRIVATE-TOKEN": world.tokens["maintainer"], "If-Unmodified-Since": since}
     reply = world.session.delete(f"{world.url}/api/v4/runners/{runner.id}", headers=headers, timeout=5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of differences, row by row: what each release answers."""
+"""The table of differences, row by row, in several releases."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def release(request: pytest.FixtureRequest, world: World) -> str:
 
 
 def since(release: str, *first: int) -> bool:
-    """Whether the release is the given one or a later one."""
+    """Whether `release` is `first` or later."""
     return tuple(int(part) for part in release.split(".")[:2]) >= first
 
 
-def test_every_row_is_obeyed_somewhere_and_named_once() -> None:
+def test_every_row_is_used_and_has_a_unique_name() -> None:
     names = [difference.name for difference in DIFFERENCES]
     assert len(set(names)) == len(names)
     text = "".join(path.read_text() for path in SOURCES if path.name != "versions.py")
     assert [name for name in names if f'"{name}"' not in text] == []
 
 
-def test_every_row_says_where_it_is_from_and_falls_into_the_range() -> None:
+def test_every_row_is_complete_and_within_the_modelled_releases() -> None:
     for difference in DIFFERENCES:
         assert difference.older, difference.name
         assert difference.newer, difference.name
@@ -42,33 +42,33 @@ def test_every_row_says_where_it_is_from_and_falls_into_the_range() -> None:
         assert versions.OLDEST < difference.since <= versions.NEWEST, difference.name
 
 
-def test_the_default_is_the_newest() -> None:
+def test_the_default_is_the_newest_release() -> None:
     assert versions.parse(Settings().version) == versions.NEWEST
 
 
-def test_the_rows_stand_in_the_order_of_releases() -> None:
+def test_the_rows_are_ordered_by_release() -> None:
     assert list(DIFFERENCES) == sorted(DIFFERENCES, key=lambda difference: difference.since)
 
 
 @pytest.mark.parametrize("version", ["15.11.0", "nonsense", ""])
-def test_versions_that_are_not_modelled_are_refused(version: str) -> None:
+def test_versions_that_are_not_modelled_are_rejected(version: str) -> None:
     with pytest.raises(ValueError, match="GitLab"):
         versions.parse(version)
 
 
-def test_editions_and_bare_releases_are_versions() -> None:
+def test_parsing_versions() -> None:
     assert versions.parse("18.11.2-ee") == versions.parse("18.11") == (18, 11)
 
 
-def test_the_version_is_told_as_it_is_set(world: World, release: str) -> None:
+def test_the_version_endpoints(world: World, release: str) -> None:
     assert world.call("GET", "/version", "owner").json()["version"] == release
-    assert world.ask("{ metadata { version } }", "owner").json()["data"]["metadata"]["version"] == release
+    assert world.graphql("{ metadata { version } }", "owner").json()["data"]["metadata"]["version"] == release
 
 
-def test_the_words_for_a_runner_that_does_not_exist(world: World, release: str) -> None:
+def test_the_message_for_an_unknown_runner(world: World, release: str) -> None:
     words = "404 Runner Not Found" if since(release, 19, 2) else "404 Not found"
     for method, path in (("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/reset_authentication_token")):
-        reply = world.call(method, f"/runners/99{path}", "stranger", **({"paused": True} if method == "PUT" else {}))
+        reply = world.call(method, f"/runners/99{path}", "non_member", **({"paused": True} if method == "PUT" else {}))
         assert (reply.status_code, reply.json()) == (404, {"message": words})
     reply = world.call("POST", "/projects/42/runners", "owner", runner_id=99)
     assert (reply.status_code, reply.json()) == (404, {"message": words})
@@ -77,7 +77,7 @@ def test_the_words_for_a_runner_that_does_not_exist(world: World, release: str) 
 
 
 @pytest.mark.parametrize("version", ["16.9.0", "16.10.0"])
-def test_the_key_of_the_maintenance_note(world: World, version: str) -> None:
+def test_the_maintenance_note_in_rest(world: World, version: str) -> None:
     world.gitlab.settings.version = version
     runner = world.runner(maintenance_note="old")
     address = f"/runners/{runner.id}"
@@ -89,7 +89,7 @@ def test_the_key_of_the_maintenance_note(world: World, version: str) -> None:
     assert world.call("PUT", address, "maintainer", maintenance_note="x").status_code == (200 if there else 400)
 
 
-def test_the_route_of_the_managers(world: World, release: str) -> None:
+def test_the_managers_route(world: World, release: str) -> None:
     reply = world.call("GET", f"/runners/{world.runner().id}/managers", "maintainer")
     expected = (200, []) if since(release, 17, 5) else (404, {"error": "404 Not Found"})
     assert (reply.status_code, reply.json()) == expected
@@ -99,9 +99,9 @@ def test_the_route_of_the_managers(world: World, release: str) -> None:
     ("version", "creates", "manages"),
     [("16.1.0", False, False), ("16.2.0", True, False), ("17.0.0", True, False), ("17.1.0", True, True)],
 )
-def test_scopes_came_one_after_the_other(world: World, version: str, creates: bool, manages: bool) -> None:
+def test_the_releases_that_introduced_scopes(world: World, version: str, creates: bool, manages: bool) -> None:
     world.gitlab.settings.version = version
-    world.scoped("maintainer", "create_runner", "manage_runner")
+    world.set_scopes("maintainer", "create_runner", "manage_runner")
     assert world.create().status_code == (201 if creates else 403)
     assert world.call("GET", f"/runners/{world.runner().id}", "maintainer").status_code == (200 if manages else 403)
 
@@ -117,10 +117,12 @@ def test_scopes_came_one_after_the_other(world: World, version: str, creates: bo
         ("18.1.0", "creationState", True),
     ],
 )
-def test_fields_of_graphql_came_one_after_the_other(world: World, version: str, fields: str, known: bool) -> None:
+def test_the_releases_that_introduced_graphql_fields(world: World, version: str, fields: str, known: bool) -> None:
     world.gitlab.settings.version = version
     world.runner()
-    reply = world.ask(f'{{ project(fullPath: "fleet/pis") {{ runners {{ nodes {{ {fields} }} }} }} }}', "owner").json()
+    reply = world.graphql(
+        f'{{ project(fullPath: "fleet/pis") {{ runners {{ nodes {{ {fields} }} }} }} }}', "owner"
+    ).json()
     if known:
         assert "errors" not in reply
         assert len(reply["data"]["project"]["runners"]["nodes"]) == 1
@@ -133,7 +135,7 @@ def test_fields_of_graphql_came_one_after_the_other(world: World, version: str, 
 def test_runners_that_may_not_be_listed_in_graphql(world: World, version: str, told: bool) -> None:
     world.gitlab.settings.version = version
     world.runner()
-    reply = world.ask('{ project(fullPath: "fleet/pis") { runners { nodes { id } } } }', "developer").json()
+    reply = world.graphql('{ project(fullPath: "fleet/pis") { runners { nodes { id } } } }', "developer").json()
     assert reply["data"]["project"]["runners"] == (None if told else {"nodes": []})
     assert ("errors" in reply) is told
 
@@ -141,11 +143,11 @@ def test_runners_that_may_not_be_listed_in_graphql(world: World, version: str, t
 def test_who_reads_the_maintenance_note(world: World, release: str) -> None:
     runner = world.gitlab.create_runner("instance_type", maintenance_note="note")
     note = None if since(release, 18, 0) else "note"
-    assert world.call("GET", f"/runners/{runner.id}", "stranger").json()["maintenance_note"] == note
+    assert world.call("GET", f"/runners/{runner.id}", "non_member").json()["maintenance_note"] == note
     assert world.call("GET", f"/runners/{runner.id}", "root").json()["maintenance_note"] == "note"
     query = '{ project(fullPath: "fleet/pis") { runners { nodes { maintenanceNote } } } }'
     for user, shown in (("maintainer", note), ("root", "note")):
-        [node] = world.ask(query, user).json()["data"]["project"]["runners"]["nodes"]
+        [node] = world.graphql(query, user).json()["data"]["project"]["runners"]["nodes"]
         assert node["maintenanceNote"] == shown
 
 
@@ -165,7 +167,7 @@ def test_verifying_a_created_runner(world: World, release: str) -> None:
     assert (runner.contacted_at, manager.contacted_at, manager.ip_address) == (None, None, "127.0.0.1")
     assert world.call("GET", f"/runners/{runner.id}", "maintainer").json()["status"] == "never_contacted"
     query = '{ project(fullPath: "fleet/pis") { runners { nodes { managers { nodes { status contactedAt } } } } } }'
-    [node] = world.ask(query, "maintainer").json()["data"]["project"]["runners"]["nodes"]
+    [node] = world.graphql(query, "maintainer").json()["data"]["project"]["runners"]["nodes"]
     assert node["managers"]["nodes"] == [{"status": "NEVER_CONTACTED", "contactedAt": None}]
     world.call("POST", "/jobs/request", token=runner.token, system_id="s_1")
     assert manager.contacted_at == runner.contacted_at is not None
@@ -188,7 +190,9 @@ def test_verifying_a_registered_runner_is_always_a_contact(world: World, release
     ],
 )
 @pytest.mark.parametrize("kind", ["project", "group"])
-def test_what_a_runner_without_owner_is_told(world: World, version: str, answer: tuple[int, Any], kind: str) -> None:
+def test_verify_and_job_requests_of_an_orphaned_runner(
+    world: World, version: str, answer: tuple[int, Any], kind: str
+) -> None:
     world.gitlab.settings.version = version
     runner = world.runner() if kind == "project" else world.gitlab.create_runner("group_type", owner=world.group)
     (world.gitlab.projects if kind == "project" else world.gitlab.groups).clear()
@@ -205,7 +209,7 @@ def test_what_a_runner_without_owner_is_told(world: World, version: str, answer:
     ("version", "by_token", "by_id"),
     [("17.8.0", 422, 500), ("17.11.0", 403, 500), ("18.11.0", 500, 500), ("19.0.0", 422, 422)],
 )
-def test_the_token_of_a_runner_without_owner_stays(world: World, version: str, by_token: int, by_id: int) -> None:
+def test_an_orphaned_runners_token_cannot_be_reset(world: World, version: str, by_token: int, by_id: int) -> None:
     world.gitlab.settings.version = version
     runner = world.runner()
     token = runner.token
@@ -221,7 +225,7 @@ def test_the_token_of_a_runner_without_owner_stays(world: World, version: str, b
     assert runner.token == token
 
 
-def test_an_orphan_takes_no_changes(world: World) -> None:
+def test_an_orphaned_runner_cannot_be_updated(world: World) -> None:
     runner = world.runner()
     del world.gitlab.projects[42]
     reply = world.call("PUT", f"/runners/{runner.id}", "root", paused=True)
@@ -229,7 +233,7 @@ def test_an_orphan_takes_no_changes(world: World) -> None:
     assert not runner.paused
 
 
-def test_a_deleted_project_is_followed_by_the_next_or_takes_its_runner_along(world: World, release: str) -> None:
+def test_runners_of_a_deleted_project(world: World, release: str) -> None:
     gitlab = world.gitlab
     second = gitlab.add_project("fleet/second", group=world.group)
     shared, lonely = world.runner(), world.runner()
@@ -238,14 +242,14 @@ def test_a_deleted_project_is_followed_by_the_next_or_takes_its_runner_along(wor
     assert gitlab.owner(shared) is second
     assert verified(world, shared)[0] == 200
     query = '{ project(fullPath: "fleet/second") { runners { nodes { ownerProject { name } } } } }'
-    [node] = world.ask(query, "owner").json()["data"]["project"]["runners"]["nodes"]
+    [node] = world.graphql(query, "owner").json()["data"]["project"]["runners"]["nodes"]
     assert node["ownerProject"] == {"name": "second"}
     assert (lonely.id in gitlab.runners) is not since(release, 17, 9)
     if since(release, 17, 9):
         assert verified(world, lonely) == (403, {"message": "403 Forbidden"})
 
 
-def test_a_deleted_group_takes_what_is_below_it_along(world: World) -> None:
+def test_runners_of_a_deleted_group(world: World) -> None:
     gitlab = world.gitlab
     sub = gitlab.add_group("fleet/sub", parent=world.group)
     deep = gitlab.add_project("fleet/sub/deep", group=sub)
@@ -257,7 +261,7 @@ def test_a_deleted_group_takes_what_is_below_it_along(world: World) -> None:
     assert (list(gitlab.groups), list(gitlab.projects), list(gitlab.runners)) == ([], [elsewhere.id], [kept.id])
 
 
-def test_taking_a_runner_from_its_owner(world: World, release: str) -> None:
+def test_unassigning_a_runner_from_its_owner_project(world: World, release: str) -> None:
     second = world.gitlab.add_project("fleet/second", group=world.group)
     runner = world.runner()
     runner.project_ids.append(second.id)
@@ -272,25 +276,25 @@ def test_taking_a_runner_from_its_owner(world: World, release: str) -> None:
     assert "Only one project" in last.json()["message"]
 
 
-def test_the_last_manager_that_goes(world: World, release: str) -> None:
+def test_contacted_at_after_the_last_manager_is_unregistered(world: World, release: str) -> None:
     runner = world.runner()
     world.gitlab.heartbeat(runner, "s_1", "10.0.0.1", {})
     world.call("DELETE", "/runners/managers", token=runner.token, system_id="s_1")
     assert (runner.contacted_at is None) is not since(release, 19, 2)
 
 
-def test_a_job_that_is_canceling(world: World, release: str) -> None:
+def test_job_execution_status_while_canceling(world: World, release: str) -> None:
     runner = world.runner()
     job = world.gitlab.add_job(world.project, ["true"])
     job.status, job.runner_id, job.system_id = "canceling", runner.id, "s_1"
     expected = "idle" if since(release, 19, 2) else "active"
     assert world.call("GET", f"/runners/{runner.id}", "maintainer").json()["job_execution_status"] == expected
     query = '{ project(fullPath: "fleet/pis") { runners { nodes { jobExecutionStatus } } } }'
-    [node] = world.ask(query, "owner").json()["data"]["project"]["runners"]["nodes"]
+    [node] = world.graphql(query, "owner").json()["data"]["project"]["runners"]["nodes"]
     assert node["jobExecutionStatus"] == "ACTIVE"
 
 
-def test_the_route_of_the_projects(world: World, release: str) -> None:
+def test_the_projects_route(world: World, release: str) -> None:
     reply = world.call("GET", f"/runners/{world.runner().id}/projects", "maintainer")
     if since(release, 18, 4):
         assert [project["id"] for project in reply.json()] == [42]

@@ -31,8 +31,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import (
     Transport,
 )
-from fake_gitlab import FakeGitLab, Fault, Role
-from fake_gitlab.exchange import Reply
+from fake_gitlab import FakeGitLab, Fault, Reply, Role
 from fake_gitlab.server import Server
 from registration_world import PROJECT, VERSIONS, World
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is drawn depends on the seed and the purpose alone, and the soak leaves nothing out."""
+"""`sizes.py`: random choices depend only on the seed and the purpose, and a soak run makes all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ print(sizes.SEED, sizes.HISTORIES, sizes.drawn(range(9), sizes.CORES, "x"), size
 
 
 def draw(**environment: str) -> list[str]:
-    """What a new process draws."""
+    """SEED, HISTORIES and the choices of `DRAW`, in a new process with these environment variables."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PIFLEET_")}
     command = [sys.executable, "-c", DRAW]
     done = subprocess.run(
@@ -28,16 +28,16 @@ def draw(**environment: str) -> list[str]:
     return done.stdout.split(" ", 2)
 
 
-def test_the_seed_decides() -> None:
+def test_choices_depend_on_the_seed() -> None:
     assert draw(PIFLEET_SEED="1") == draw(PIFLEET_SEED="1")
     assert draw(PIFLEET_SEED="1")[2] != draw(PIFLEET_SEED="2")[2]
 
 
-def test_every_run_has_another_seed_unless_told_otherwise() -> None:
+def test_every_run_has_another_seed_by_default() -> None:
     assert draw()[0] != draw()[0]
 
 
-def test_the_soak_takes_all_that_can_be_counted() -> None:
+def test_a_soak_run_makes_every_choice() -> None:
     assert draw(PIFLEET_SOAK="1")[2] == f"{list(range(9))} {list('abcdef')}\n"
 
 
@@ -46,7 +46,7 @@ def test_a_size_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3, 9, 20])
-def test_drawn_are_some_of_the_choices_in_their_order(count: int) -> None:
+def test_drawn_choices_keep_their_order(count: int) -> None:
     found = sizes.drawn(range(9), count, "a test")
     assert found == sorted(set(found))
     assert len(found) == min(count, 9)

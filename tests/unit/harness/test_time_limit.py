@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A test that hangs fails, wherever it hangs, and says where."""
+"""A test that hangs fails with the traceback of every thread."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_a_new_card_after_a_rotation(pi: RegisteredPi, world: World) -> None:
 def test_a_process_that_is_refused_heals_by_itself(busy: RegisteredPi, world: World, meddling: Meddling) -> None:
     """It had laid the entry to rest for an hour."""
     meddling.do(world.gitlab)
-    eventually(lambda: "unhealthy" in busy.said)
+    eventually(lambda: "unhealthy" in busy.log)
     assert busy.play() == meddling.repair
     busy.takes_a_job()
     busy.stays()
@@ -195,7 +195,7 @@ def test_a_play_killed_between_registration_and_configuration(pi: RegisteredPi) 
     pi.config.write_text("check_interval = 1\n")
     assert pi.register() == CREATED
     pi.start()
-    eventually(lambda: "unhealthy" in pi.said)
+    eventually(lambda: "unhealthy" in pi.log)
     assert pi.play() == []
     pi.takes_a_job()
     pi.stays()
@@ -207,7 +207,7 @@ def test_a_process_notices_our_file_although_the_clock_went_back(busy: Registere
     os.utime(busy.config, (tomorrow, tomorrow))
     busy.signal(signal.SIGHUP)
     world.gitlab.reset_runner_token(1)
-    eventually(lambda: "unhealthy" in busy.said)
+    eventually(lambda: "unhealthy" in busy.log)
     assert busy.play() == RESET
     busy.takes_a_job()
     busy.stays()

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_gitlab import Fault, Runner
-from fake_gitlab.exchange import Reply
+from fake_gitlab import Fault, Reply, Runner
 from fake_gitlab.namespaces import Project
 from plays.cores import on_every_core
 from plays.watched_play import WatchedPlay

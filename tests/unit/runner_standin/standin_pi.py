@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Pi as the tests see it: a folder with config.toml, and a program that runs on it."""
+"""GitLab Runner as a process on a Pi: a directory with config.toml, and the program that runs with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return once the condition holds; fail when the time is over."""
+    """Return once the condition holds; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -24,7 +24,7 @@ def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
 
 @dataclasses.dataclass
 class Pi:
-    """A folder with config.toml, and the program that runs on it."""
+    """A directory with config.toml, and the program that runs with it."""
 
     program: list[str]
     folder: Path
@@ -36,7 +36,7 @@ class Pi:
         return self.folder / "config.toml"
 
     @property
-    def said(self) -> str:
+    def log(self) -> str:
         return (self.folder / "log").read_text()
 
     def entry(self, token: str, extra: str = "", executor: str = "shell") -> str:
@@ -44,21 +44,21 @@ class Pi:
         return f'{head}executor = "{executor}"\nbuilds_dir = "{self.folder}/builds"\n{extra}'
 
     def write(self, *entries: str, settings: str = "concurrent = 2\n") -> None:
-        """Replace config.toml as the collection does: by a rename, with a newer modification time."""
+        """Replace config.toml as the collection does: atomically, by a rename."""
         part = self.folder / "part"
         part.write_text(f"{settings}check_interval = 1\n{''.join(entries)}")
         part.chmod(0o600)
         part.rename(self.config)
 
     def version(self) -> str:
-        """What the program says of itself."""
+        """The output of `--version`."""
         command = [*self.program, "--version"]
         return subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=True, timeout=20).stdout
 
     def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """One of the program's commands that end by themselves."""
-        whole = [*self.program, name, "--config", str(self.config), *arguments]
-        return subprocess.run(whole, capture_output=True, text=True, env=_ENVIRONMENT, check=False, timeout=20)
+        """Run a command of the program other than `run`, until it ends."""
+        command = [*self.program, name, "--config", str(self.config), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=False, timeout=20)
 
     def start(self) -> None:
         command = [*self.program, "run", "--config", str(self.config), "--working-directory", str(self.folder)]
@@ -74,7 +74,7 @@ class Pi:
         return self.process.wait(seconds)
 
     def stop(self) -> None:
-        """End the process whatever it does, and show what it said."""
+        """Terminate the process, with SIGKILL after 5 s, and print its log."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -82,4 +82,4 @@ class Pi:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         if self.process is not None:
-            print(self.said)
+            print(self.log)

@@ -13,7 +13,7 @@ PROGRAMS = ("stand-in", REAL)
 
 
 def installed(program: str) -> list[str]:
-    """The command of one of PROGRAMS; skips the test that needs it where it is not at hand."""
+    """The command of one of PROGRAMS; skips the test where that is not installed."""
     if program != REAL:
         return [sys.executable, "-m", "runner_standin"]
     found = shutil.which(REAL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in reads config.toml as strictly as GitLab Runner; where the real program is at hand, it judges as well."""
+"""The stand-in loads config.toml as strictly as GitLab Runner, which is compared where it is on PATH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from runner_standin import cli, config, durations
 from runner_standin.config import ConfigError
-from standin_strictness import ACCEPTED, REFUSED
+from standin_documents import INVALID, VALID
 
 Write = Callable[[str], Path]
 
@@ -28,25 +28,25 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-@pytest.mark.parametrize("case", ACCEPTED)
-def test_accepted(case: str, write: Write) -> None:
-    config.load(write(ACCEPTED[case]))
+@pytest.mark.parametrize("case", VALID)
+def test_valid_documents(case: str, write: Write) -> None:
+    config.load(write(VALID[case]))
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(case: str, write: Write) -> None:
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_documents(case: str, write: Write) -> None:
     with pytest.raises(ConfigError):
-        config.load(write(REFUSED[case]))
+        config.load(write(INVALID[case]))
 
 
 @pytest.mark.skipif(_REAL is None, reason="no gitlab-runner on PATH")
-@pytest.mark.parametrize("case", [*ACCEPTED, *REFUSED])
-def test_the_real_program_agrees(case: str, write: Write) -> None:
-    path = write({**ACCEPTED, **REFUSED}[case])
+@pytest.mark.parametrize("case", [*VALID, *INVALID])
+def test_gitlab_runner_agrees(case: str, write: Write) -> None:
+    path = write({**VALID, **INVALID}[case])
     # `lint` (19.3) finds more than loading does, but only a file that cannot be loaded is "decoding config".
     command = [str(_REAL), "lint", "--config", str(path)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20).stderr
-    assert ("decoding config: " not in said) == (case in ACCEPTED), said
+    stderr = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20).stderr
+    assert ("decoding config: " not in stderr) == (case in VALID), stderr
 
 
 def test_missing_file_is_empty(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_environment_is_expanded_in_url_and_token(write: Write, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("token", "short"),
+    ("token", "short_token"),
     [
         ("glrt-t3_abcdefghijkl", "abcdefghi"),
         ("glrt-abcdefghijkl", "abcdefghi"),
@@ -79,8 +79,8 @@ def test_environment_is_expanded_in_url_and_token(write: Write, monkeypatch: pyt
         ("abc", "abc"),
     ],
 )
-def test_only_a_part_of_the_token_is_shown(token: str, short: str, write: Write) -> None:
-    assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short == short
+def test_short_token(token: str, short_token: str, write: Write) -> None:
+    assert config.load(write(f'[[runners]]\ntoken = "{token}"\n')).runners[0].short_token == short_token
 
 
 @pytest.mark.parametrize(

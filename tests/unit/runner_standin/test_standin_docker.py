@@ -46,7 +46,9 @@ def test_a_job_runs_in_a_container(gitlab: FakeGitLab, project: Project, runner:
     assert "kept" in printed  # what the script wrote, read by after_script
 
 
-def test_a_missing_image_is_the_runner_s_failure(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_a_missing_image_is_a_runner_system_failure(
+    gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
+) -> None:
     job = gitlab.add_job(project, ["true"], image="pifleet/nowhere:1")
     pi.write(pi.entry(runner.token, _SETTINGS, executor="docker"))
     pi.start()

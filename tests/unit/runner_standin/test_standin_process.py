@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The job loop: what a runner process does between its start and its end, seen from GitLab."""
+"""The process `gitlab-runner run`, observed from GitLab: jobs, signals, limits, reload, health, rotation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.slow
 
 
 def _requests(gitlab: FakeGitLab) -> list[int | None]:
-    """The answers to the requests for a job, in order."""
+    """The status of each reply to `POST /jobs/request`, in order."""
     return [entry.status for entry in gitlab.journal.matching("POST", "/jobs/request")]
 
 
-def test_a_job_runs_and_its_log_arrives(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_a_job_runs_and_its_trace_is_sent(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
     job = gitlab.add_job(project, ["echo hello from $PLACE", "echo token $CI_JOB_TOKEN"], variables={"PLACE": "a Pi"})
     pi.write(pi.entry(runner.token))
     pi.start()
@@ -29,7 +29,7 @@ def test_a_job_runs_and_its_log_arrives(gitlab: FakeGitLab, project: Project, ru
     assert "hello from a Pi" in job.log
     assert "Job succeeded" in job.log
     assert job.token not in job.log
-    assert runner.token not in pi.said
+    assert runner.token not in pi.log
     system_id = (pi.folder / ".runner_system_id").read_text()
     assert f"Version:      {runner.managers[system_id].version}\n" in pi.version()
 
@@ -45,7 +45,7 @@ def test_a_job_fails_with_its_exit_code(gitlab: FakeGitLab, project: Project, ru
     assert "never" not in printed
 
 
-def test_sigquit_finishes_the_job_and_takes_no_other(
+def test_sigquit_finishes_the_job_and_requests_no_other(
     gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
 ) -> None:
     first = gitlab.add_job(project, ["sleep 1", "echo done"])
@@ -71,8 +71,10 @@ def test_sigterm_aborts_the_job(gitlab: FakeGitLab, project: Project, runner: Ru
     assert "aborted" in job.log
 
 
-def test_sigterm_while_a_job_is_on_its_way(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
-    """GitLab has given the job away before the signal, and its reply comes after it: the script does not begin."""
+def test_sigterm_before_the_reply_to_a_job_request(
+    gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
+) -> None:
+    """GitLab assigns the job before the signal, and its reply arrives after it: the script is not started."""
     gitlab.faults.add(Fault("POST", "/jobs/request", delay=0.5, after=True))
     job = gitlab.add_job(project, ["sleep 60"])
     pi.write(pi.entry(runner.token))
@@ -83,7 +85,7 @@ def test_sigterm_while_a_job_is_on_its_way(gitlab: FakeGitLab, project: Project,
     assert "sleep" not in job.log
 
 
-def test_a_canceled_job_is_ended(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_a_canceled_job_is_stopped(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
     gitlab.settings.trace_update_interval = 1
     job = gitlab.add_job(project, ["while true; do echo tick; sleep 0.2; done"])
     pi.write(pi.entry(runner.token))
@@ -93,7 +95,7 @@ def test_a_canceled_job_is_ended(gitlab: FakeGitLab, project: Project, runner: R
     eventually(lambda: job.status == "canceled")
 
 
-def test_limit_holds(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_limit_is_respected(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
     jobs = [gitlab.add_job(project, ["sleep 0.5"]) for _ in range(2)]
     pi.write(pi.entry(runner.token, "limit = 1\n"))
     pi.start()
@@ -104,7 +106,9 @@ def test_limit_holds(gitlab: FakeGitLab, project: Project, runner: Runner, pi: P
     assert second.started_at >= first.finished_at
 
 
-def test_a_cut_log_is_sent_again(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_a_trace_chunk_is_sent_again_after_a_cut_connection(
+    gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
+) -> None:
     gitlab.faults.add(Fault("PATCH", cut=True, after=True))
     job = gitlab.add_job(project, ["echo once"])
     pi.write(pi.entry(runner.token))
@@ -114,13 +118,13 @@ def test_a_cut_log_is_sent_again(gitlab: FakeGitLab, project: Project, runner: R
 
 
 def test_reload(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
-    """A bad file changes nothing, a better one is taken over; nobody has to restart anything."""
+    """An invalid file is ignored, a valid one is loaded without a restart."""
     other = gitlab.create_runner("project_type", owner=project, run_untagged=False, tag_list=["other"])
     pi.write(pi.entry(runner.token))
     pi.start()
     eventually(lambda: runner.managers)
     pi.write(pi.entry(runner.token), settings='concurrent = "2"\n')
-    eventually(lambda: "ailed to load config" in pi.said)
+    eventually(lambda: "ailed to load config" in pi.log)
     job = gitlab.add_job(project, ["true"])
     eventually(lambda: job.status == "success")
     pi.write(pi.entry(runner.token), pi.entry(other.token))
@@ -128,24 +132,26 @@ def test_reload(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) ->
     eventually(lambda: other.managers)
 
 
-def test_three_refusals_make_an_entry_rest(gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi) -> None:
+def test_an_entry_is_disabled_after_three_rejected_requests(
+    gitlab: FakeGitLab, project: Project, runner: Runner, pi: Pi
+) -> None:
     other = gitlab.create_runner("project_type", owner=project, run_untagged=False, tag_list=["other"])
     pi.write(pi.entry("glrt-nobody"), pi.entry(other.token))
     pi.start()
-    eventually(lambda: "unhealthy" in pi.said)
+    eventually(lambda: "unhealthy" in pi.log)
     answered = len(_requests(gitlab))
     eventually(lambda: len(_requests(gitlab)) >= answered + 2)
     assert _requests(gitlab).count(403) == 3
 
 
-def test_no_workers_is_fatal(runner: Runner, pi: Pi) -> None:
+def test_concurrent_zero_is_fatal(runner: Runner, pi: Pi) -> None:
     pi.write(pi.entry(runner.token), settings="concurrent = 0\n")
     pi.start()
     assert pi.wait() == 1
 
 
-def test_an_expiring_token_is_exchanged(gitlab: FakeGitLab, runner: Runner, pi: Pi) -> None:
-    """By a request that names no machine. The file is rewritten in place: new token, same mode, comments gone."""
+def test_an_expiring_token_is_rotated(gitlab: FakeGitLab, runner: Runner, pi: Pi) -> None:
+    """By a request without a system id. The file is rewritten in place: new token, same inode and mode, no comments."""
     gitlab.settings.token_lifetime = 3600
     before, now = runner.token, gitlab.clock.now()
     dates = [(now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ") for seconds in (-100, 10)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""After site.yml in check mode on bare Pis: they are bare still, and GitLab was only read."""
+"""After site.yml in check mode on bare Pis: nothing changed on them or in GitLab."""
 
 from __future__ import annotations
 

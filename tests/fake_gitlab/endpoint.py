@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One request and its reply, free of any web framework."""
+"""What an endpoint takes and returns (`Call`, `Reply`, `APIError`), independent of the web framework."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ API = "/api/v4"
 GRAPHQL = "/api/graphql"
 
 
-def short(path: str) -> str:
-    """The path as tests name it: below `/api/v4`, and `/graphql` for the one that lies beside it."""
+def api_path(path: str) -> str:
+    """The path below `/api/v4`, and `/graphql` for `/api/graphql`."""
     return "/graphql" if path == GRAPHQL else path.removeprefix(API)
 
 
 @dataclass
 class Call:
-    """A request as the handlers see it: `params` are path, query and body together, as in GitLab's own framework."""
+    """A request. `params` merges path, query and body parameters, as Grape's `params` do."""
 
     method: str
     path: str
@@ -32,25 +32,22 @@ class Call:
     origin: str = ""
     """Scheme, host and port under which the client reached the server."""
     runner_id: int | None = None
-    """The runner that the request turned out to be about; handlers set it for the journal."""
+    """The runner that the request addresses, by id or token; handlers set it for the journal."""
     user: str | None = None
-    """The user whose token was sent, once known; also for the journal."""
-
-    def about(self, runner_id: int) -> None:
-        self.runner_id = runner_id
+    """The user name, once authenticated; for the journal."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, headers and a body: JSON data, text (HTML when it starts with `<`), or nothing."""
+    """Status, headers and body: JSON data, text (sent as HTML when it starts with `<`), or None."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):
-    """Ends a handler with an error reply; nothing was changed."""
+class APIError(Exception):
+    """An error reply (Grape: `error!`). Raised before the handler changes anything."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"{reply.status} {reply.body}")
@@ -62,12 +59,12 @@ Handler = Callable[["FakeGitLab", Call], Reply]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A path below `/api/v4` with `{name}` parameters, and who answers it."""
+    """A route below `/api/v4`; `{name}` in `path` is a parameter."""
 
     method: str
     path: str
     handler: Handler
     family: str
-    """`user` (personal and other user tokens), `runner` (runner and registration tokens) or `job` (job tokens)."""
+    """The kind of token: `user` (access tokens), `runner` (authentication and registration tokens) or `job`."""
     needs: str = ""
-    """The row of `versions.DIFFERENCES` without which the server has no such address."""
+    """The row of `versions.DIFFERENCES` that the release must have; without it the route is a 404."""

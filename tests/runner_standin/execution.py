@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One job from beginning to end."""
+"""Executes one job: all its steps, its trace, its final state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner_standin.docker_executor import DockerExecutor
 from runner_standin.gitlab import Client
 from runner_standin.jobs import Job, JobFailed, Step, system_failure
 from runner_standin.shell_executor import ShellExecutor
-from runner_standin.stopping import Cause, Stop, Stopped
+from runner_standin.stop import Cause, JobStopped, Stop
 from runner_standin.trace import Reporter, Trace
 
 EXECUTORS = ("docker", "shell")
@@ -27,25 +27,25 @@ _LOG = logging.getLogger(__name__)
 
 
 def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_directory: Path, user: str | None) -> None:
-    """Run a job and report it; whatever happens to the job ends up in its trace and state."""
+    """Run a job and report it. Every failure, also an exception of the stand-in, is reported in trace and state."""
     trace = Trace([*job.masked, job.token])
     reporter = Reporter(client, job.id, job.token, trace, stop)
     if not reporter.start():
         return
-    trace.say(f"Running with gitlab-runner {VERSION} (stand-in)\n  on {runner.name} {runner.short}")
+    trace.write_line(f"Running with gitlab-runner {VERSION} (stand-in)\n  on {runner.name} {runner.short_token}")
     try:
         _run(job, runner, trace, stop, working_directory, user)
-    except Stopped as stopped:
-        _failed(job, trace, reporter, JobFailed(str(stopped), _REASONS[stopped.cause]))
+    except JobStopped as stopped:
+        _report_failure(job, trace, reporter, JobFailed(str(stopped), _REASONS[stopped.cause]))
     except JobFailed as failure:
-        _failed(job, trace, reporter, failure)
+        _report_failure(job, trace, reporter, failure)
     except Exception as error:
         _LOG.exception("job %d", job.id)
-        _failed(job, trace, reporter, system_failure(f"{type(error).__name__}: {error}"))
+        _report_failure(job, trace, reporter, system_failure(f"{type(error).__name__}: {error}"))
     else:
-        trace.say(f"{_GREEN}Job succeeded{_PLAIN}")
+        trace.write_line(f"{_GREEN}Job succeeded{_PLAIN}")
         reporter.finish("success")
-        _LOG.info("Job succeeded job=%d project=%d runner=%s", job.id, job.project_id, runner.short)
+        _LOG.info("Job succeeded job=%d project=%d runner=%s", job.id, job.project_id, runner.short_token)
 
 
 def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
@@ -56,7 +56,7 @@ def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: 
         executor = DockerExecutor(runner, job)
     else:
         executor = ShellExecutor(runner, job, working_directory, user)
-    trace.say(executor.description)
+    trace.write_line(executor.description)
     with executor:
         failure = None
         for step in job.steps:
@@ -71,13 +71,13 @@ def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: 
 
 def _failure(step: Step, exit_code: int, trace: Trace) -> JobFailed | None:
     if step.allow_failure:
-        trace.say(f"WARNING: {step.name} failed with exit code {exit_code}, but the job goes on")
+        trace.write_line(f"WARNING: {step.name} failed with exit code {exit_code}, but the job continues")
         return None
     return JobFailed(f"exit code {exit_code}", "script_failure", exit_code)
 
 
-def _failed(job: Job, trace: Trace, reporter: Reporter, failure: JobFailed) -> None:
+def _report_failure(job: Job, trace: Trace, reporter: Reporter, failure: JobFailed) -> None:
     kind = " (system failure)" if failure.reason == "runner_system_failure" else ""
-    trace.say(f"{_RED}ERROR: Job failed{kind}: {failure}{_PLAIN}")
-    reporter.finish("failed", job.known_reason(failure.reason), failure.exit_code)
+    trace.write_line(f"{_RED}ERROR: Job failed{kind}: {failure}{_PLAIN}")
+    reporter.finish("failed", job.supported_failure_reason(failure.reason), failure.exit_code)
     _LOG.warning("Job failed%s: %s", kind, failure)

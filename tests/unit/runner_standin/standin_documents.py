@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents that GitLab Runner loads, and documents that it refuses as a whole."""
+"""Documents of config.toml that GitLab Runner loads (VALID) and does not load (INVALID)."""
 
 from __future__ import annotations
 
 _ENTRY = '[[runners]]\nname = "a"\nurl = "http://127.0.0.1:1"\ntoken = "glrt-abc"\nexecutor = "shell"\n'
 
-ACCEPTED = {
+VALID = {
     "empty": "",
     "an ordinary entry": f"concurrent = 2\n{_ENTRY}",
     "a byte order mark": "\ufeffconcurrent = 1\n",
-    "Windows line ends": "concurrent = 1\r\ncheck_interval = 3\r\n",
+    "Windows line endings": "concurrent = 1\r\ncheck_interval = 3\r\n",
     "another case": "Concurrent = 4\n",
     "both cases": "concurrent = 1\nConcurrent = 4\n",
     "an unknown key": f'sidecar = true\n{_ENTRY}tag_list = ["a"]\n',
     "an unknown table": f"{_ENTRY}[runners.nothing]\na = 1\n",
-    "entries as inline tables": 'runners = [{name = "a", url = "http://pi", token = "t", executor = "shell"}]\n',
-    "no entries, said explicitly": "runners = []\n",
-    "a duration in words": f'{_ENTRY}unhealthy_interval = "1h30m"\n',
-    "a duration of nothing": f'{_ENTRY}unhealthy_interval = "0"\n',
+    "runners as inline tables": 'runners = [{name = "a", url = "http://pi", token = "t", executor = "shell"}]\n',
+    "an empty array of runners": "runners = []\n",
+    "a duration with units": f'{_ENTRY}unhealthy_interval = "1h30m"\n',
+    "a duration of zero": f'{_ENTRY}unhealthy_interval = "0"\n',
     "a duration in nanoseconds": f"{_ENTRY}unhealthy_interval = 900\n",
     "an integer for a float": f"{_ENTRY}[runners.machine]\n[[runners.machine.autoscaling]]\nIdleScaleFactor = 2\n",
     "a date": f"{_ENTRY}token_expires_at = 2030-01-02T03:04:05Z\n",
     "a date in a string": f'{_ENTRY}token_expires_at = "2030-01-02T03:04:05Z"\n',
-    "a policy as a string": f'{_ENTRY}[runners.docker]\npull_policy = "never"\n',
-    "policies as an array": f'{_ENTRY}[runners.docker]\npull_policy = ["always", "never"]\n',
+    "a pull policy as a string": f'{_ENTRY}[runners.docker]\npull_policy = "never"\n',
+    "pull policies as an array": f'{_ENTRY}[runners.docker]\npull_policy = ["always", "never"]\n',
     "an empty array of strings": f"{_ENTRY}environment = []\n",
     "an entry without a token": '[[runners]]\nname = "a"\nurl = "http://127.0.0.1:1"\nexecutor = "shell"\n',
     "a negative limit": f"{_ENTRY}limit = -1\n",
-    "an executor nobody knows": _ENTRY.replace('"shell"', '"toaster"'),
-    "a string for a table of free keys": f'{_ENTRY}[runners.docker]\ntmpfs = "/tmp"\n',
+    "an unknown executor": _ENTRY.replace('"shell"', '"toaster"'),
+    "a string for a table with arbitrary keys": f'{_ENTRY}[runners.docker]\ntmpfs = "/tmp"\n',
     "valid labels": f'{_ENTRY}[runners.labels]\nboard = "pi-4"\n',
 }
 
-REFUSED = {
-    "no TOML": "concurrent = \n",
-    "a key twice": "concurrent = 1\nconcurrent = 2\n",
+INVALID = {
+    "invalid TOML": "concurrent = \n",
+    "a duplicate key": "concurrent = 1\nconcurrent = 2\n",
     "a string for an integer": 'concurrent = "1"\n',
     "a float for an integer": "concurrent = 1.0\n",
     "a bool for an integer": "concurrent = true\n",
@@ -45,12 +45,12 @@ REFUSED = {
     "a string for an array": f'{_ENTRY}environment = "A=1"\n',
     "numbers in an array of strings": f"{_ENTRY}environment = [1, 2]\n",
     "a string for volumes": f'{_ENTRY}[runners.docker]\nvolumes = "/cache"\n',
-    "one table for the entries": '[runners]\nname = "a"\n',
+    "a table for the array of runners": '[runners]\nname = "a"\n',
     "an array for a table": f"{_ENTRY}docker = []\n",
     "a string for a table": f'{_ENTRY}docker = "yes"\n',
     "an array of tables for a table": f"{_ENTRY}[[runners.docker]]\nimage = 'a'\n",
-    "a number for a policy": f"{_ENTRY}[runners.docker]\npull_policy = 1\n",
-    "numbers for policies": f"{_ENTRY}[runners.docker]\npull_policy = [1]\n",
+    "a number for a pull policy": f"{_ENTRY}[runners.docker]\npull_policy = 1\n",
+    "numbers for pull policies": f"{_ENTRY}[runners.docker]\npull_policy = [1]\n",
     "a duration with spaces": f'{_ENTRY}unhealthy_interval = "1 h 30 min"\n',
     "a duration in days": f'{_ENTRY}unhealthy_interval = "1d"\n',
     "a duration without a unit": f'{_ENTRY}unhealthy_interval = "900"\n',
@@ -62,5 +62,5 @@ REFUSED = {
     "a label with a short key": f'{_ENTRY}[runners.labels]\nab = "pi"\n',
     "a label with a bad value": f'{_ENTRY}[runners.labels]\nboard = "pi 4"\n',
     "a global label with a bad key": '[labels]\n"a b c" = "x"\n',
-    "a machine name without its place": f'{_ENTRY}[runners.machine]\nMachineOptionsWithName = ["a=b"]\n',
+    "a machine option without its placeholder": f'{_ENTRY}[runners.machine]\nMachineOptionsWithName = ["a=b"]\n',
 }

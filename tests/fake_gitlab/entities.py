@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API shows of things: lists show less than details, and no view ever shows a token again."""
+"""The JSON of the REST API, one function per entity of GitLab's `lib/api/entities`.
+
+A runner's token appears only in the replies to its creation, `verify` and a reset.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,24 @@ from fake_gitlab.jobs import RUNNING, Job
 from fake_gitlab.namespaces import Group, Project
 from fake_gitlab.runners import Manager, Runner
 from fake_gitlab.state import FakeGitLab
-from fake_gitlab.status import manager_status, recent, rest_status
+from fake_gitlab.status import deprecated_rest_status, is_online, manager_status
 
 
-def registration(runner: Runner) -> dict[str, Any]:
+def ci_runner_registration_details(runner: Runner) -> dict[str, Any]:
     return {"id": runner.id, "token": runner.token, "token_expires_at": iso(runner.token_expires_at)}
 
 
 def registration_token(token: str) -> dict[str, Any]:
-    """These do not expire, so that no date is shown."""
+    """`Entities::Ci::ResetTokenResult` without `token_expires_at`: registration tokens do not expire."""
     return {"token": token}
 
 
-def fresh_token(token: str, expires_at: datetime | None) -> dict[str, Any]:
+def ci_reset_token_result(token: str, expires_at: datetime | None) -> dict[str, Any]:
     return {"token": token, "token_expires_at": iso(expires_at)}
 
 
-def runner_in_list(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
-    """No tags, no note, no version, no time of contact: those take a request for the single runner."""
+def ci_runner(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
+    """A runner in a list: without tags, note, version and time of contact, which only `ci_runner_details` has."""
     now = gitlab.clock.now()
     creator = gitlab.users.get(runner.created_by or 0)
     return {
@@ -41,23 +44,23 @@ def runner_in_list(gitlab: FakeGitLab, runner: Runner) -> dict[str, Any]:
         "is_shared": runner.runner_type == "instance_type",
         "runner_type": runner.runner_type,
         "name": None,
-        "online": recent(runner.contacted_at, now),
+        "online": is_online(runner.contacted_at, now),
         "created_by": {"id": creator.id, "username": creator.username} if creator else None,
         "created_at": iso(runner.created_at),
-        "status": rest_status(runner, now),
-        "job_execution_status": _execution(gitlab, runner),
+        "status": deprecated_rest_status(runner, now),
+        "job_execution_status": _job_execution_status(gitlab, runner),
     }
 
 
-def _execution(gitlab: FakeGitLab, runner: Runner, system_id: str | None = None) -> str:
+def _job_execution_status(gitlab: FakeGitLab, runner: Runner, system_id: str | None = None) -> str:
     busy = ("running",) if gitlab.has("canceling_is_idle_in_rest") else RUNNING
     return "active" if gitlab.is_busy(runner, system_id, busy) else "idle"
 
 
-def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = True) -> dict[str, Any]:
+def ci_runner_details(caller: Caller, runner: Runner, *, include_projects: bool = True) -> dict[str, Any]:
     gitlab, latest = caller.gitlab, runner.latest_manager
     details = {
-        **runner_in_list(gitlab, runner),
+        **ci_runner(gitlab, runner),
         "tag_list": list(runner.tag_list),
         "run_untagged": runner.run_untagged,
         "locked": runner.locked,
@@ -68,38 +71,38 @@ def runner_details(caller: Caller, runner: Runner, *, include_projects: bool = T
         "platform": latest and latest.platform,
         "architecture": latest and latest.architecture,
         "contacted_at": iso(runner.contacted_at),
-        "maintenance_note": runner.maintenance_note if caller.may_read_note(runner) else None,
+        "maintenance_note": runner.maintenance_note if caller.may_read_maintenance_note(runner) else None,
     }
     if not gitlab.has("maintenance_note_in_rest"):
         del details["maintenance_note"]
     if include_projects:
         projects = [gitlab.projects[id_] for id_ in runner.project_ids if id_ in gitlab.projects]
-        details["projects"] = [project_in_brief(project) for project in projects if caller.may_see(project)]
+        details["projects"] = [basic_project_details(project) for project in projects if caller.may_see(project)]
     groups = [gitlab.groups[runner.group_id]] if runner.group_id in gitlab.groups else []
-    details["groups"] = [group_in_brief(group) for group in groups if caller.may_see(group)]
+    details["groups"] = [basic_group_details(group) for group in groups if caller.may_see(group)]
     return details
 
 
-def manager(gitlab: FakeGitLab, runner: Runner, shown: Manager) -> dict[str, Any]:
+def ci_runner_manager(gitlab: FakeGitLab, runner: Runner, manager: Manager) -> dict[str, Any]:
     return {
-        "id": shown.id,
-        "system_id": shown.system_id,
-        "version": shown.version,
-        "revision": shown.revision,
-        "platform": shown.platform,
-        "architecture": shown.architecture,
-        "created_at": iso(shown.created_at),
-        "contacted_at": iso(shown.contacted_at),
-        "ip_address": shown.ip_address,
-        "status": manager_status(shown, gitlab.clock.now()),
-        "job_execution_status": _execution(gitlab, runner, shown.system_id),
+        "id": manager.id,
+        "system_id": manager.system_id,
+        "version": manager.version,
+        "revision": manager.revision,
+        "platform": manager.platform,
+        "architecture": manager.architecture,
+        "created_at": iso(manager.created_at),
+        "contacted_at": iso(manager.contacted_at),
+        "ip_address": manager.ip_address,
+        "status": manager_status(manager, gitlab.clock.now()),
+        "job_execution_status": _job_execution_status(gitlab, runner, manager.system_id),
     }
 
 
-def job_in_list(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
+def ci_job_basic_with_project(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
     ended = job.finished_at or gitlab.clock.now()
     project = gitlab.projects[job.project_id]
-    shown = {
+    entity = {
         "id": job.id,
         "status": job.status,
         "stage": "test",
@@ -118,12 +121,12 @@ def job_in_list(gitlab: FakeGitLab, job: Job) -> dict[str, Any]:
         "commit": None,
         "pipeline": {"id": job.id, "project_id": project.id, "ref": "main"},
         "web_url": f"/jobs/{job.id}",
-        "project": project_in_brief(project),
+        "project": basic_project_details(project),
     }
-    return {**shown, "failure_reason": job.failure_reason} if job.status == "failed" else shown
+    return {**entity, "failure_reason": job.failure_reason} if job.status == "failed" else entity
 
 
-def project_in_brief(project: Project) -> dict[str, Any]:
+def basic_project_details(project: Project) -> dict[str, Any]:
     name = project.path.rpartition("/")[2]
     return {"id": project.id, "name": name, "path": name, "path_with_namespace": project.path}
 
@@ -131,7 +134,7 @@ def project_in_brief(project: Project) -> dict[str, Any]:
 def project_details(gitlab: FakeGitLab, project: Project, origin: str) -> dict[str, Any]:
     group = gitlab.groups.get(project.group_id or 0)
     return {
-        **project_in_brief(project),
+        **basic_project_details(project),
         "visibility": "public" if project.public else "private",
         "namespace": {"id": group.id, "kind": "group", "full_path": group.path} if group else None,
         "web_url": f"{origin}/{project.path}",
@@ -152,5 +155,5 @@ def group_details(group: Group, origin: str) -> dict[str, Any]:
     }
 
 
-def group_in_brief(group: Group) -> dict[str, Any]:
+def basic_group_details(group: Group) -> dict[str, Any]:
     return {"id": group.id, "name": group.path.rpartition("/")[2], "web_url": f"/groups/{group.path}"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a running job learns that it has to end early."""
+"""Stopping a running job: cancellation, shutdown of the runner, timeout."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Cause(enum.Enum):
     TIMEOUT = "execution took longer than the job's timeout"
 
 
-class Stopped(Exception):
-    """Raised inside a job that has to end now."""
+class JobStopped(Exception):
+    """Raised in the job's thread when the job has to end early."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.value)
@@ -23,20 +23,22 @@ class Stopped(Exception):
 
 
 class Stop:
-    """A flag with a reason and a deadline; any thread may set it, the job's own thread asks `check`."""
+    """A request to stop a job, with its cause. Any thread may `set` it; the job's thread calls `check`."""
 
     def __init__(self, timeout: float) -> None:
+        """`timeout` is the job's, in seconds from now."""
         self._deadline = time.monotonic() + timeout
         self._lock = threading.Lock()
         self._cause: Cause | None = None
 
     def set(self, cause: Cause) -> None:
-        """The first cause stays."""
+        """Request the stop; a second cause is ignored."""
         with self._lock:
             self._cause = self._cause or cause
 
     def check(self) -> None:
+        """Raise JobStopped if a stop was requested or the timeout has passed."""
         if self._cause is None and time.monotonic() > self._deadline:
             self.set(Cause.TIMEOUT)
         if self._cause is not None:
-            raise Stopped(self._cause)
+            raise JobStopped(self._cause)
