@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""upgrade.yml: newer packages and images, a batch of Pis after the other, and back to what worked if they do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.scenarios import only_in
+from integration.upgrade.offers import (
+    BROKEN_PACKAGE,
+    LABEL,
+    offer_engine,
+    push_runner,
+    restore_runner,
+    withdraw_engine,
+)
+from lab.fleet import GitLab, Lab, Play
+from testinfra.host import Host
+
+PIS = ("pi-01", "pi-02")
+CONTAINER = "$(docker ps -q --filter name=gitlab-runner)"
+pytestmark = pytest.mark.timeout(1500)
+
+
+def upgrade(lab: Lab, *arguments: str, limit: str = ",".join(PIS)) -> Play:
+    return lab.play("--limit", limit, *arguments, playbook="pifleet.ci.upgrade")
+
+
+def running_image(pi: Host) -> str:
+    """The label of the image that GitLab Runner runs with on the Pi."""
+    shown: str = pi.check_output(f"docker inspect -f '{{{{index .Config.Labels \"{LABEL}\"}}}}' {CONTAINER}")
+    return shown
+
+
+def started(pi: Host) -> str:
+    shown: str = pi.check_output(f"docker inspect -f '{{{{.State.StartedAt}}}}' {CONTAINER}")
+    return shown
+
+
+def words(play: Play) -> str:
+    return " ".join(play.output.split())
+
+
+def assert_whole(lab: Lab, gitlab: GitLab) -> None:
+    """The Pis run jobs, and site finds nothing to do."""
+    for pi in PIS:
+        assert gitlab.run_job(script=["true"], tag_list=[pi, "docker"])["status"] == "success"
+    play = lab.play("--limit", ",".join(PIS))
+    assert {host: numbers["changed"] for host, numbers in play.recap.items()} == dict.fromkeys(PIS, 0), play.output
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offers(lab: Lab) -> Iterator[None]:
+    """Nothing that is offered here stays on offer."""
+    yield
+    restore_runner(lab)
+    for pi in PIS:
+        withdraw_engine(lab, pi)
+
+
+def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
+    lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.ini"
+    gone.write_text("[pis]\ngone ansible_host=127.0.0.1 ansible_port=1\n")
+    push_runner(lab, "newer")
+    assert lab.play("--limit", ",".join(PIS)).recap["pi-01"]["changed"] == 0, "site does not ask the registry"
+
+    number = gitlab.call("POST", "/jobs", script=["sleep 60", "echo ended"], tag_list=["pi-02", "docker"])["id"]
+    gitlab.wait_for_job(number, ["running"], timeout=30)
+    play = upgrade(lab, "-i", str(gone), limit=",".join([*PIS, "gone"]))
+    job = gitlab.call("GET", f"/jobs/{number}")
+    assert (job["status"], "ended" in job["trace"]) == ("success", True), job["trace"]
+    assert {name: running_image(pis[name]) for name in PIS} == dict.fromkeys(PIS, "newer"), play.output
+    assert play.code != 0
+    assert "Unreachable: gone." in words(play)
+    assert "--limit gone" in words(play)
+    assert "gitlab-runner:previous" not in pis["pi-01"].check_output("docker image ls --format '{{.Repository}}:{{.Tag}}'")
+
+    before = {name: started(pis[name]) for name in PIS}
+    again = upgrade(lab, "--check")
+    assert (again.code, again.recap["pi-01"]["changed"]) == (0, 0), again.output
+    again = upgrade(lab)
+    assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(PIS, 0), again.output
+    assert {name: started(pis[name]) for name in PIS} == before
+    assert_whole(lab, gitlab)
+
+
+def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
+    before = {name: (running_image(pis[name]), started(pis[name])) for name in PIS}
+    push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/busybox", "sleep", "1000"]', "CMD []")
+    play = upgrade(lab, "-e", json.dumps({"_gitlab_runner_wait_timeout": 20}))
+    assert play.code != 0
+    assert "pi-01: GitLab Runner was rolled back to" in words(play)
+    assert "was not in contact with GitLab within 20 s" in words(play)
+    assert running_image(pis["pi-01"]) == before["pi-01"][0]
+    assert "Failed: pi-01;" in words(play)
+    assert "--limit pi-01,pi-02" in words(play)
+    assert (running_image(pis["pi-02"]), started(pis["pi-02"])) == before["pi-02"], "the first failure is enough"
+    restore_runner(lab)
+    assert_whole(lab, gitlab)
+
+
+def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
+    lab: Lab, gitlab: GitLab, pis: dict[str, Host]
+) -> None:
+    offer_engine(lab, "pi-01", 1, BROKEN_PACKAGE)
+    offer_engine(lab, "pi-02", 1)
+    before = started(pis["pi-01"])
+    play = upgrade(lab, "-e", "pifleet_max_failures=1", "-e", "pifleet_serial=50%")
+    assert play.code != 0
+    assert (play.recap["pi-01"]["failed"], play.recap["pi-02"]["failed"]) == (1, 0), play.output
+    assert "--limit pi-01" in words(play)
+    assert started(pis["pi-01"]) != before, "it was stopped for the package"
+    assert pis["pi-02"].check_output("dpkg-query -W -f '${Version}' docker.io").endswith("+upgrade1")
+    assert_whole(lab, gitlab)
+
+
+@only_in("default")
+def test_nothing_stops_for_a_package_beside_which_jobs_can_run(lab: Lab, pis: dict[str, Host]) -> None:
+    pis["pi-02"].check_output("dpkg --force-depends --remove python3-docker")
+    before = started(pis["pi-02"])
+    assert upgrade(lab, limit="pi-02").code == 0
+    assert started(pis["pi-02"]) == before
+    assert pis["pi-02"].package("python3-docker").is_installed
+
+
+def test_what_is_no_batch_is_refused_before_anything_stops(lab: Lab, pis: dict[str, Host]) -> None:
+    before = {name: started(pis[name]) for name in PIS}
+    play = upgrade(lab, "-e", "pifleet_serial=few")
+    assert play.code != 0
+    assert "'few' is no size of a batch" in words(play)
+    assert {name: started(pis[name]) for name in PIS} == before
