@@ -30,6 +30,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown global key": ({"gitlab_runner_global": {"concurent": 2}}, ["concurent", "concurrent"]),
     "global key of wrong type": ({"gitlab_runner_global": {"concurrent": "many"}}, ["concurrent", "integer"]),
+    "shell in a container": (
+        {"gitlab_runner_runners": [{**DOCKER, "config": {"executor": "shell"}}]},
+        ["docker of pi-0", "has the executor shell", "use the executor docker"],
+    ),
     "name twice": ({"gitlab_runner_runners": [DOCKER, DOCKER]}, ["gitlab_runner_runners", "docker"]),
 }
 """Settings, and words of the sentence that refuses them."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.fleet import GitLab, Lab, Play
+from lab.fleet import GitLab, Lab, Play, eventually
 from testinfra.host import Host
 
 PI = "pi-03"
@@ -85,3 +86,60 @@ def test_a_pi_leaves_and_comes_back(lab: Lab, gitlab: GitLab, pis: dict[str, Hos
     assert job["status"] == "success", job["trace"]
     again = lab.play()
     assert {host: numbers["changed"] for host, numbers in again.recap.items()} == dict.fromkeys(pis, 0)
+
+
+def test_without_hosts_nothing_is_removed(lab: Lab, gitlab: GitLab) -> None:
+    before = portraits(gitlab)
+    for playbook in ("pifleet.ci.remove", "pifleet.ci.forget"):
+        play = lab.play("--limit", PI, playbook=playbook)
+        assert play.code != 0
+        assert "Set pifleet_hosts to the hosts to" in play.output
+    assert portraits(gitlab) == before
+
+
+def test_a_pi_that_answers_is_not_forgotten(lab: Lab, gitlab: GitLab) -> None:
+    before = portraits(gitlab)
+    play = lab.play("-e", f"pifleet_hosts={PI}", playbook="pifleet.ci.forget")
+    assert play.code != 0
+    assert f"{PI} answers: use the playbook remove" in " ".join(play.output.split())
+    assert portraits(gitlab) == before
+
+
+def test_a_pi_that_never_answers_again_is_forgotten(
+    lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
+) -> None:
+    """Seen from the control node and from the swarm it is gone; it is flashed and comes back as a new one."""
+    (tmp_path / "gone.ini").write_text(f"[pis]\n{PI} ansible_port=1\n")
+    gone = ("-i", str(tmp_path / "gone.ini"), "-e", f"pifleet_hosts={PI}")
+    system_id = pis[PI].check_output(f"cat {SYSTEM_ID}")
+    its = {
+        runner["id"]
+        for runner in gitlab.runners()
+        if system_id in [manager["system_id"] for manager in runner["managers"]]
+    }
+    node_id = pis[PI].check_output("docker info -f '{{.Swarm.NodeID}}'")
+    before, running = portraits(gitlab), containers_of_the_others(pis)
+    assert len(its) == 2
+
+    unreachable = lab.play(*gone, playbook="pifleet.ci.remove")
+    assert unreachable.code != 0
+    assert f"{PI} could not be reached, and nothing of it was removed" in " ".join(unreachable.output.split())
+    assert portraits(gitlab) == before
+    early = lab.play(*gone, playbook="pifleet.ci.forget", **{"ANSIBLE_TIMEOUT": "5"})
+    assert early.code != 0, "its engine still answers the swarm"
+
+    pis[PI].check_output("systemctl stop docker.socket docker.service")
+    state = f"docker node inspect -f '{{{{.Status.State}}}}' {node_id}"
+    eventually(lambda: pis["pi-01"].check_output(state) == "down", 120)
+    play = lab.play(*gone, playbook="pifleet.ci.forget")
+    assert play.code == 0, play.output
+    assert portraits(gitlab) == {number: runner for number, runner in before.items() if number not in its}
+    assert node_id not in nodes(pis)
+    assert lab.play(*gone, playbook="pifleet.ci.forget").recap[PI]["changed"] == 0
+    assert containers_of_the_others(pis) == running
+
+    pis[PI].check_output("systemctl start docker.service")
+    pis[PI].check_output("docker swarm leave --force && rm -r /etc/gitlab-runner")
+    assert lab.play().code == 0
+    job = gitlab.run_job(script=["true"], tag_list=[PI, "docker"])
+    assert job["status"] == "success", job["trace"]
