@@ -29,6 +29,11 @@ options:
     type: list
     elements: str
     default: []
+  users:
+    description: Names of users.
+    type: list
+    elements: str
+    default: []
   files:
     description: Absolute paths of small text files in UTF-8.
     type: list
@@ -86,8 +91,13 @@ packages:
   returned: success
   type: dict
   sample: {"docker.io": 26.1.5+dfsg1-9+b4}
+held_packages:
+  description: Those of O(packages) that dpkg holds, whether they are installed or not.
+  returned: success
+  type: list
+  elements: str
 units:
-  description: The state of each unit in O(units) as systemd calls it.
+  description: The state of each unit in O(units) as systemd calls it, with empty strings for a unit that does not exist.
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}
@@ -96,6 +106,16 @@ groups:
   returned: success
   type: dict
   sample: {"docker": [pi]}
+users:
+  description: Those of O(users) that exist.
+  returned: success
+  type: list
+  elements: str
+time:
+  description: The clock of the host, in seconds since 1970 in UTC.
+  returned: success
+  type: float
+  sample: 1767225600.0
 files:
   description: The content and the octal mode of each file in O(files), V(null) for a file that does not exist.
   returned: success
@@ -156,7 +176,9 @@ services:
 """
 
 import grp
+import pwd
 import subprocess
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -174,11 +196,14 @@ def output_of(*command: str) -> str:
         return ""
 
 
-def installed_packages(names: list[str]) -> dict[str, str]:
-    form = "${Package} ${db:Status-Status} ${Version}\n"
+def package_states(names: list[str]) -> dict[str, Any]:
+    form = "${Package} ${db:Status-Want} ${db:Status-Status} ${Version}\n"
     listed = output_of("dpkg-query", "--show", f"--showformat={form}", *names) if names else ""
     words = [line.split() for line in listed.splitlines()]
-    return {name: rest[1] for name, *rest in words if rest[0] == "installed"}
+    return {
+        "packages": {name: rest[2] for name, *rest in words if rest[1] == "installed"},
+        "held_packages": [name for name, *rest in words if rest[0] == "hold"],
+    }
 
 
 def unit_states(names: list[str]) -> dict[str, dict[str, str]]:
@@ -199,6 +224,14 @@ def members(group: str) -> list[str]:
         return grp.getgrnam(group).gr_mem
     except KeyError:
         return []
+
+
+def exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def text_file(path: str) -> dict[str, str] | None:
@@ -269,6 +302,7 @@ def main() -> None:
             "packages": names,
             "units": names,
             "groups": names,
+            "users": names,
             "files": {"type": "list", "elements": "path", "default": []},
             "containers": names,
             "images": names,
@@ -288,9 +322,11 @@ def main() -> None:
     module.exit_json(
         changed=False,
         architecture=output_of("dpkg", "--print-architecture").strip(),
-        packages=installed_packages(params["packages"]),
+        **package_states(params["packages"]),
         units=unit_states(params["units"]),
         groups={name: members(name) for name in params["groups"]},
+        users=[name for name in params["users"] if exists(name)],
+        time=time.time(),
         files=files,
         **engine,
     )

@@ -91,7 +91,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
 
 def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     before = {name: (running_image(pis[name]), started(pis[name])) for name in PIS}
-    push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/busybox", "sleep", "1000"]', "CMD []")
+    push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
     play = upgrade(lab, "-e", json.dumps({"_gitlab_runner_wait_timeout": 20}))
     assert play.code != 0
     assert "pi-01: GitLab Runner was rolled back to" in words(play)
