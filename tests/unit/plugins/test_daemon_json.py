@@ -43,7 +43,9 @@ def test_defaults_are_for_a_pi_without_a_file() -> None:
         pytest.param({"log-driver": None}, {}, {"log-driver": ..., "log-opts": LIMITED["log-opts"]}, id="engine's driver"),
     ],
 )  # fmt: skip
-def test_what_is_there_stays(options: dict[str, Any], additions: dict[str, list[str]], expected: dict[str, Any]) -> None:
+def test_what_is_there_stays(
+    options: dict[str, Any], additions: dict[str, list[str]], expected: dict[str, Any]
+) -> None:
     found = {
         "data-root": "/mnt/ssd",
         MIRRORS: ["a", "b"],
