@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,16 @@ def test_nothing_stops_for_a_package_beside_which_jobs_can_run(lab: Lab, pis: di
     assert upgrade(lab, "--limit", "pi-02").code == 0
     assert started(pis["pi-02"]) == before
     assert pis["pi-02"].package("python3-docker").is_installed
+
+
+def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis: dict[str, Host]) -> None:
+    # In check mode: a simulated Pi has the boot ID of this machine, so a reboot of it cannot be noticed.
+    pis["pi-02"].check_output("touch /run/reboot-required")
+    for variables, rebooted in ({"pifleet_reboot": True}, ["pi-02"]), ({}, []):
+        play = upgrade(lab, "--check", "-e", json.dumps(variables))
+        _, _, task = play.output.partition("TASK [Reboot the host]")
+        assert (play.code, re.findall(r"changed: \[(.*?)\]", task.partition("TASK")[0])) == (0, rebooted), play.output
+    pis["pi-02"].check_output("rm /run/reboot-required")
 
 
 def test_what_is_no_batch_is_refused_before_anything_stops(lab: Lab, pis: dict[str, Host]) -> None:
