@@ -132,6 +132,7 @@ def test_nothing_stops_for_a_package_beside_which_jobs_can_run(lab: Lab, pis: di
     assert pis["pi-02"].package("python3-docker").is_installed
 
 
+@only_in("default")
 def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis: dict[str, Host]) -> None:
     # In check mode: a simulated Pi has the boot ID of this machine, so a reboot of it cannot be noticed.
     pis["pi-02"].check_output("touch /run/reboot-required")
@@ -142,6 +143,7 @@ def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis
     pis["pi-02"].check_output("rm /run/reboot-required")
 
 
+@only_in("default")
 def test_what_is_no_batch_is_refused_before_anything_stops(lab: Lab, pis: dict[str, Host]) -> None:
     before = {name: started(pi) for name, pi in pis.items()}
     play = upgrade(lab, "-e", "pifleet_serial=few")
