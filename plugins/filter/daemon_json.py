@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.pifleet.ci.plugins.plugin_utils._daemon_json import DaemonJsonError, effect, merged, parsed
+from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
+
 DOCUMENTATION = r"""
 name: daemon_json
 short_description: Merge options into daemon.json of Docker Engine
@@ -15,8 +22,8 @@ positional: _input
 options:
   _input:
     description:
-      - The file as M(pifleet.ci.host_info) returns it, that is a dictionary with its C(content), or V(none) where there is
-        no file.
+      - The file as M(pifleet.ci.host_info) returns it, that is a dictionary with its C(content), or V(none) where there
+        is no file.
     type: raw
     required: true
   options:
@@ -51,13 +58,6 @@ _value:
       to be written. C(effect) is C(none), C(reload) or C(restart).
   type: dict
 """
-
-import json
-from collections.abc import Callable
-from typing import Any
-
-from ansible_collections.pifleet.ci.plugins.plugin_utils._daemon_json import DaemonJsonError, effect, merged, parsed
-from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 
 def daemon_json(

@@ -97,7 +97,7 @@ held_packages:
   type: list
   elements: str
 units:
-  description: The state of each unit in O(units) as systemd calls it, with empty strings for a unit that does not exist.
+  description: The state of each unit in O(units) as systemd calls it. A unit that does not exist is not C(enabled).
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}

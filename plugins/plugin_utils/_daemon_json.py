@@ -54,8 +54,8 @@ def parsed(text: str) -> Config:
 def merged(found: Config | None, options: Config, additions: Mapping[str, list[str]]) -> Config:
     """``found`` with ``options`` over it and with each list of ``additions`` added to the list of that key.
 
-    ``found`` is None where there is no file; only then the defaults of this collection apply. Mappings are merged by key,
-    other values of ``options`` replace what is there, and None removes it. Raises DaemonJsonError.
+    ``found`` is None where there is no file; only then the defaults of this collection apply. Mappings are merged by
+    key, other values of ``options`` replace what is there, and None removes it. Raises DaemonJsonError.
     """
     driver = options.get("log-driver") or ENGINES_DRIVER
     if found is None:

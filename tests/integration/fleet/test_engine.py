@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes of daemon.json: what can be reloaded is reloaded, for anything else the jobs end first, and nothing is lost."""
+"""Changes of daemon.json: what can be reloaded is reloaded, for anything else the jobs end first, and none is lost."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def test_a_restart_waits_for_the_running_job(lab: Lab, gitlab: GitLab, pi: Host,
 
 def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pi: Host, name: str) -> None:
     before = engine(pi)
-    died = play(lab, name, {"log-level": "warn"}, _gitlab_runner_stop_script="echo no >&2; exit 1")
-    assert "Docker was not restarted yet: no" in " ".join(died.output.split())
+    died = play(lab, name, {"log-level": "warn"}, _gitlab_runner_restart_marker="/none/marker")
+    assert "Docker was not restarted yet: touch: cannot touch" in " ".join(died.output.split())
     assert (engine(pi), json.loads(content(pi))["log-level"]) == (before, "warn")
     done = play(lab, name, {"log-level": "warn"})
     assert done.code == 0, done.output
@@ -112,11 +112,18 @@ def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pi: Host
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param({"log-driver": "nope"}, "does not start with the new daemon.json, which was rolled back. Docker runs "
-                     "with the previous one", id="found at the start"),
-        pytest.param({"nope": 1}, "daemon.json was not changed, because Docker rejects docker_daemon_options", id="before"),
+        pytest.param(
+            {"storage-driver": "nope"},
+            "does not start with the new daemon.json, which was rolled back. Docker runs with the previous one",
+            id="found at the start",
+        ),
+        pytest.param(
+            {"nope": 1},
+            "daemon.json was not changed, because Docker rejects docker_daemon_options",
+            id="found before",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_engine_rejects_costs_no_job(
     lab: Lab, gitlab: GitLab, pi: Host, name: str, options: dict[str, Any], reason: str
 ) -> None:
@@ -145,3 +152,30 @@ def test_an_engine_that_is_broken_for_another_reason_is_reported(lab: Lab, pi: H
     assert "log-driver" in said
     assert content(pi) == before
     eventually(lambda: lab.play("--limit", name).code == 0)
+
+
+def test_a_pinned_version_is_held_until_it_is_not_pinned(lab: Lab, pis: dict[str, Host], name: str) -> None:
+    pi, limit = pis[name], ("--limit", name)
+    before, version = engine(pi), pi.package("docker.io").version
+    pi.check_output("apt-mark hold runc")
+    done = lab.play(*limit, "-e", "docker_version=99.*")
+    assert "no available installation candidate for docker.io=99.*" in " ".join(done.output.split())
+    assert (engine(pi), held(pi)) == (before, {"runc"})
+    done = lab.play(*limit, "-e", f"docker_version={version[:5]}*")
+    assert done.code == 0, done.output
+    assert {"docker.io", "containerd", "runc"} <= held(pi)
+    assert lab.play(*limit, "-e", f"docker_version={version[:5]}*").recap[name]["changed"] == 0
+    assert lab.play(*limit).recap[name]["changed"] > 0
+    assert (engine(pi), held(pi)) == (before, {"runc"}), "the hold of somebody else stays"
+    pi.check_output("apt-mark unhold runc")
+    assert lab.play(*limit).recap[name]["changed"] == 0
+
+
+def held(pi: Host) -> set[str]:
+    return set(pi.check_output("apt-mark showhold").split())
+
+
+def test_unattended_upgrades_leave_the_engine_alone(pis: dict[str, Host]) -> None:
+    for name, pi in pis.items():
+        shown = pi.check_output("apt-config dump Unattended-Upgrade::Package-Blacklist")
+        assert {'"docker.io$";', '"containerd$";', '"runc$";'} <= set(shown.split()), name

@@ -14,6 +14,9 @@ LIMITED = {"log-driver": "local", "log-opts": {"max-size": "10m", "max-file": "3
 MIRRORS = "registry-mirrors"
 
 
+LIMITS = LIMITED["log-opts"]
+
+
 def a_file(config: Any) -> dict[str, str]:
     return {"content": json.dumps(config, indent=7), "mode": "0600"}
 
@@ -34,13 +37,12 @@ def test_defaults_are_for_a_pi_without_a_file() -> None:
         pytest.param({MIRRORS: ["c"]}, {}, {MIRRORS: ["c"]}, id="a list replaces"),
         pytest.param({}, {MIRRORS: ["c", "a", "c"]}, {MIRRORS: ["a", "b", "c"]}, id="additions are added once"),
         pytest.param({MIRRORS: None}, {MIRRORS: ["c"]}, {MIRRORS: ["c"]}, id="theirs removed, ours added"),
-        pytest.param({"runtimes": {"x": {"args": ["1"]}}}, {}, {"runtimes": {"x": {"path": "/x", "args": ["1"]}}},
-                     id="mappings are merged"),
+        pytest.param({"runtimes": {"x": {"a": 1}}}, {}, {"runtimes": {"x": {"path": "/x", "a": 1}}}, id="mapping"),
         pytest.param({"runtimes": {"x": None}}, {}, {"runtimes": {}}, id="null removes within a mapping"),
         pytest.param({"log-driver": "syslog"}, {}, {"log-opts": {"syslog-address": "udp://log"}}, id="same driver"),
         pytest.param({"log-driver": "journald"}, {}, {"log-driver": "journald", "log-opts": ...}, id="other driver"),
         pytest.param({"log-driver": "local"}, {}, LIMITED, id="driver with limits"),
-        pytest.param({"log-driver": None}, {}, {"log-driver": ..., "log-opts": LIMITED["log-opts"]}, id="engine's driver"),
+        pytest.param({"log-driver": None}, {}, {"log-driver": ..., "log-opts": LIMITS}, id="their driver"),
     ],
 )  # fmt: skip
 def test_what_is_there_stays(

@@ -86,7 +86,7 @@ def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **
         ),
         pytest.param(
             "docker", "preflight", {"files": {**HOST["files"], DAEMON_JSON: {"content": "{,}", "mode": "0644"}}}, {},
-            ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting property"],
+            ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting"],
             id="a broken daemon.json",
         ),
         pytest.param(
