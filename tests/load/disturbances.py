@@ -89,7 +89,7 @@ def _reflash(fleet: Fleet, pi: str, seconds: float = 0) -> None:
 def _not_one_swarm(fleet: Fleet, number: int) -> list[str]:
     """All, unless they are the ready nodes of one swarm and know no others."""
     shown = {
-        pi: fleet.lab.ssh(pi, "docker node ls --format '{{.ID}} {{.Status}} {{.ManagerStatus}}' | sort || true")
+        pi: fleet.lab.ssh(pi, "timeout 60 docker node ls --format '{{.ID}} {{.Status}} {{.ManagerStatus}}' | sort")
         for pi in fleet.pis
     }
     nodes = next(iter(shown.values())).splitlines()

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +116,7 @@ class Fleet:
         """Boot a freshly flashed Pi in the place of each that was taken away."""
         up(self.lab.folder.name, len(self.pis))
 
-    def failing(self, command: str, pis: list[str] | None = None) -> list[str]:
-        """Return the Pis on which the shell command fails."""
-        return [
-            pi
-            for pi in pis or self.pis
-            if self.lab.ssh(pi, f"if {command}; then echo yes; fi").splitlines()[-1:] != ["yes"]
-        ]
+    def failing(self, command: str, pis: Sequence[str] = ()) -> list[str]:
+        """Return the Pis, of all unless some are named, on which the shell command does not succeed in a minute."""
+        guarded = f"timeout 60 sh -c {shlex.quote(command)} >/dev/null 2>&1; echo $?"
+        return [pi for pi in pis or self.pis if self.lab.ssh(pi, guarded) != "0"]
