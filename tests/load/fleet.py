@@ -100,6 +100,7 @@ class Fleet:
         tag = f"pifleet/gitlab-runner:load-{number}"
         docker("build", "-q", "-t", tag, "--label", f"{IMAGE_LABEL}={number}", "-", stdin=f"FROM {runner_image()}\n")
         ensure_registry(self.lab.folder.name, {name: tag})
+        docker("rmi", tag)
         return f"{REGISTRY_NAME}/{name}"
 
     def take_away(self, pi: str) -> None:
