@@ -29,6 +29,7 @@ class Result:
     killed: bool
     """Whether the play that answers was to be killed and run again."""
     plays: Sequence[Ended]
+    """The answer, again if it was killed, and the play that makes the fleet whole again."""
     jobs: int
     """That a runner has taken."""
     lost: Mapping[str, str] = field(default_factory=dict)
@@ -51,8 +52,9 @@ class Result:
 
     @property
     def seconds_per_pi(self) -> float | None:
-        """Of the last play that ran to its end; None without one."""
-        return next((play.seconds / play.pis for play in reversed(self.plays) if play.pis), None)
+        """Of the answer that ran to its end; None without one."""
+        answers = [play for play in self.plays if play.call == self.plays[0].call and play.pis]
+        return answers[-1].seconds / answers[-1].pis if answers else None
 
     @property
     def problems(self) -> Iterator[str]:

@@ -40,7 +40,9 @@ def test_a_play_that_was_killed_and_run_again_is_good() -> None:
     assert result(killed=True, plays=[KILLED, WHOLE]).good
 
 
-def test_seconds_per_pi_are_those_of_the_last_play_that_ended_by_itself() -> None:
+def test_seconds_per_pi_are_those_of_the_answer_that_ended_by_itself() -> None:
+    removal = Ended("pifleet.ci.remove", 0, 45.0, killed=False, output="", pis=1)
+    assert result(plays=[removal, WHOLE]).seconds_per_pi == 45
     assert result(plays=[KILLED, WHOLE]).seconds_per_pi == 30
     assert result(plays=[KILLED]).seconds_per_pi is None
 
