@@ -14,7 +14,7 @@ MANAGER, WORKER, ANY = "pi-01", "pi-03", "pi-02"
 _WITHOUT_A_MANAGER = 20
 """Seconds until the lost manager is replaced."""
 _SITE, _UPGRADE = Call(), Call("pifleet.ci.upgrade")
-_RUNNER = "docker ps -q --filter name=gitlab-runner | grep -q ."
+_RUNS = "docker ps -q --filter name=gitlab-runner | grep -q ."
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,16 @@ class Disturbance:
     change: Callable[[Fleet, int], None]
     answer: Call
     missing: Callable[[Fleet, int], list[str]]
-    """The Pis on which the answer has not brought about what it was for: nothing was measured there."""
+    """What the answer has not brought about, and where: nothing was measured there."""
     back: Call | None = None
     """A play that makes the fleet whole again."""
     spared: Sequence[str] = ()
     """Pis that get no jobs, because their machine goes away: nothing could save a job there."""
     modes: Sequence[str] = MODES
+
+
+def _without(what: str, pis: Sequence[str]) -> list[str]:
+    return [f"{what} on {pi}" for pi in pis]
 
 
 def _reload(fleet: Fleet, number: int) -> None:
@@ -40,7 +44,8 @@ def _reload(fleet: Fleet, number: int) -> None:
 
 
 def _not_reloaded(fleet: Fleet, number: int) -> list[str]:
-    return fleet.failing(f"docker info | grep -q load={number} && docker info | grep -q mirror-{number}")
+    shown = f"docker info | grep -q load={number} && docker info | grep -q mirror-{number}"
+    return _without("the mirror and the label", fleet.failing(shown))
 
 
 def _restart(fleet: Fleet, number: int) -> None:
@@ -51,9 +56,8 @@ def _restart(fleet: Fleet, number: int) -> None:
 def _not_restarted(fleet: Fleet, number: int) -> list[str]:
     image = fleet.lab.variables["lab_job_image"]
     shown = "docker inspect -f '{{.HostConfig.LogConfig.Config}}'"
-    return fleet.failing(
-        f"id=$(docker create {image} true) && {shown} $id | grep -q :{number}k && docker rm $id >/dev/null"
-    )
+    new = f"id=$(docker create {image} true) && {shown} $id | grep -q :{number}k && docker rm $id"
+    return _without("the log options", fleet.failing(new))
 
 
 def _other_image(fleet: Fleet, number: int) -> None:
@@ -61,11 +65,15 @@ def _other_image(fleet: Fleet, number: int) -> None:
 
 
 def _without_image(fleet: Fleet, number: int) -> list[str]:
-    return fleet.failing(f"docker ps -q --filter label={IMAGE_LABEL}={number} | grep -q .")
+    return _without("the other image", fleet.failing(f"docker ps -q --filter label={IMAGE_LABEL}={number} | grep -q ."))
 
 
 def _newer_engine(fleet: Fleet, number: int) -> None:
     offer_engine(fleet.lab, ANY, number)
+
+
+def _without_newer_engine(fleet: Fleet, number: int) -> list[str]:
+    return _without("the newer package", fleet.failing(has_engine(number), [ANY]))
 
 
 def _newer_all(fleet: Fleet, number: int) -> None:
@@ -77,7 +85,15 @@ def _newer_all(fleet: Fleet, number: int) -> None:
 
 
 def _not_upgraded(fleet: Fleet, number: int) -> list[str]:
-    return sorted({*fleet.failing(has_engine(number)), *_without_image(fleet, number)})
+    return [*_without("the newer package", fleet.failing(has_engine(number))), *_without_image(fleet, number)]
+
+
+def _without_runner(fleet: Fleet, number: int) -> list[str]:
+    return _without("a runner", fleet.failing(_RUNS))
+
+
+def _not_removed(fleet: Fleet, number: int) -> list[str]:
+    return _without("the removal", fleet.failing(f"! {{ {_RUNS}; }}", [WORKER]))
 
 
 def _reflash(fleet: Fleet, pi: str, seconds: float = 0) -> None:
@@ -87,14 +103,12 @@ def _reflash(fleet: Fleet, pi: str, seconds: float = 0) -> None:
 
 
 def _not_one_swarm(fleet: Fleet, number: int) -> list[str]:
-    """All, unless they are the ready nodes of one swarm and know no others."""
-    shown = {
-        pi: fleet.lab.ssh(pi, "timeout 60 docker node ls --format '{{.ID}} {{.Status}} {{.ManagerStatus}}' | sort")
-        for pi in fleet.pis
-    }
-    nodes = next(iter(shown.values())).splitlines()
-    one = len(set(shown.values())) == 1 and len(nodes) == len(fleet.pis) and all(" Ready " in node for node in nodes)
-    return [] if one else fleet.pis
+    """Unless all are the ready nodes of one swarm and know no others."""
+    nodes = "timeout 60 docker node ls --format '{{.ID}} {{.Status}} {{.ManagerStatus}}' 2>&1 | sort"
+    shown = {pi: fleet.lab.ssh(pi, nodes) for pi in fleet.pis}
+    first = next(iter(shown.values())).splitlines()
+    one = len(set(shown.values())) == 1 and len(first) == len(fleet.pis) and all(" Ready " in node for node in first)
+    return [] if one else [f"one swarm of all Pis: {shown}"]
 
 
 DISTURBANCES: dict[str, Disturbance] = {
@@ -109,7 +123,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         "a newer package of the engine, for one Pi",
         _newer_engine,
         Call("pifleet.ci.upgrade", ("--limit", ANY)),
-        lambda fleet, number: fleet.failing(has_engine(number), [ANY]),
+        _without_newer_engine,
     ),
     "upgrade": Disturbance(
         "newer packages of the engine on all Pis, and another image under the tag of GitLab Runner",
@@ -121,14 +135,14 @@ DISTURBANCES: dict[str, Disturbance] = {
         "a Pi leaves the fleet; later it comes back",
         lambda fleet, number: None,
         Call("pifleet.ci.remove", ("-e", f"pifleet_hosts={WORKER}")),
-        lambda fleet, number: [pi for pi in [WORKER] if pi not in fleet.failing(_RUNNER)],
+        _not_removed,
         back=_SITE,
     ),
     "reflash": Disturbance(
         "a Pi starts from a new card",
         lambda fleet, number: _reflash(fleet, WORKER),
         _SITE,
-        lambda fleet, number: fleet.failing(_RUNNER),
+        _without_runner,
         spared=[WORKER],
         modes=["container"],
     ),

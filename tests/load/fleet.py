@@ -22,7 +22,7 @@ from lab.host import LabError, docker
 from lab.services import REGISTRY_NAME, ensure_registry
 from registration_kill import MARK, kill_all
 
-from load.report import Ended
+from load.report import Ended, first_failure
 
 INVENTORY = Path(__file__).with_name("inventory")
 MODES = ("container", "service")
@@ -49,6 +49,8 @@ class Fleet:
         # Never the same in two runs on one lab, and increasing: it becomes a part of versions.
         self._numbers = itertools.count(int(time.time()) % 1_000_000)
         self._connections = lab.folder / "cp"
+        # By Pi: a board has a serial number, which a new card does not change. In the lab the machine-id stands for it.
+        self._boards: dict[str, str] = {}
 
     @property
     def pis(self) -> list[str]:
@@ -93,7 +95,7 @@ class Fleet:
         """Run the play that makes the fleet; a LabError when it fails."""
         ended = self.play(Call())
         if ended.code != 0:
-            raise LabError(f"{ended.call} failed on an undisturbed fleet:\n{ended.output}")
+            raise LabError(f"{ended.call} failed on an undisturbed fleet: {first_failure(ended.output)}")
 
     def push_runner_image(self, name: str, number: int) -> str:
         """Push a build of GitLab Runner's image that differs by its label alone; return what the Pis call it."""
@@ -105,6 +107,7 @@ class Fleet:
 
     def take_away(self, pi: str) -> None:
         """Pull the plug of a Pi, for good."""
+        self._boards[pi] = self.lab.ssh(pi, "cat /etc/machine-id")
         docker("rm", "-f", "-v", f"pifleet-{self.lab.folder.name}-{pi}")
         address = self.lab.addresses[pi]
         for socket in [*self._connections.glob("*"), *self.lab.folder.glob("ssh-*")]:
@@ -116,6 +119,9 @@ class Fleet:
     def boot_bare(self) -> None:
         """Boot a freshly flashed Pi in the place of each that was taken away."""
         up(self.lab.folder.name, len(self.pis))
+        for pi, board in self._boards.items():
+            self.lab.ssh(pi, f"echo {board} >/etc/machine-id")
+        self._boards.clear()
 
     def failing(self, command: str, pis: Sequence[str] = ()) -> list[str]:
         """Return the Pis, of all unless some are named, on which the shell command does not succeed in a minute."""

@@ -37,7 +37,7 @@ class Result:
     idle: Sequence[str] = ()
     """Runners that took no job any more, as `pi-01 docker`."""
     missing: Sequence[str] = ()
-    """Pis on which the play did not bring about what it was for."""
+    """What the play did not bring about, as `another image on pi-01`."""
     drains: Sequence[float] = ()
     """Seconds."""
 
@@ -64,9 +64,9 @@ class Result:
         if self.idle:
             yield f"take no job any more: {', '.join(self.idle)}"
         if self.missing:
-            yield f"not brought about on: {', '.join(self.missing)}"
+            yield f"not brought about: {', '.join(self.missing)}"
         for play in self.failed:
-            yield f"{play.call} failed with {play.code}: {_reason(play.output)}"
+            yield f"{play.call} failed with {play.code}: {first_failure(play.output)}"
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -106,7 +106,7 @@ def _longest(drains: Sequence[float]) -> str:
     return f"{max(drains):.0f} s" if drains else "-"
 
 
-def _reason(output: str) -> str:
-    """The first line of a play's output that says what failed."""
+def first_failure(output: str) -> str:
+    """Return the first line of a play's output that says what failed."""
     marks = ("fatal:", "[ERROR]", "ERROR!")
     return next((line for line in output.splitlines() if line.startswith(marks)), output[-300:].strip())

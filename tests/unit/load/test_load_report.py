@@ -27,7 +27,7 @@ def result(**changes: Any) -> Result:
             "load-1 is running for ever (script on pi-01, 3 s)",
         ),
         ({"idle": ["pi-01 docker"]}, "take no job any more: pi-01 docker"),
-        ({"missing": ["pi-02"]}, "not brought about on: pi-02"),
+        ({"missing": ["another image on pi-02"]}, "not brought about: another image on pi-02"),
         ({"plays": [KILLED, FAILED]}, "pifleet.ci.site failed with 2: fatal: [pi-01]: FAILED!"),
     ],
 )
