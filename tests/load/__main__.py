@@ -62,8 +62,7 @@ def _measured(mode: str, arguments: argparse.Namespace) -> Iterator[Result]:
     """Yield the results of one mode; of a run that leaves nothing out, until there were enough jobs."""
     names = [name for name in arguments.only or DISTURBANCES if mode in DISTURBANCES[name].modes]
     kills = [kill for kill, play in ((False, "whole"), (True, "killed")) if arguments.play in (None, play)]
-    fleet = _fleet(mode, anew=not arguments.keep)
-    measure = Measure(fleet, dice)
+    measure = Measure(_fleet(mode, anew=not arguments.keep), dice)
     jobs = 0
     while True:
         for name in names:
@@ -73,8 +72,7 @@ def _measured(mode: str, arguments: argparse.Namespace) -> Iterator[Result]:
                 jobs += result.jobs
                 yield result
                 if not result.good:
-                    fleet = _whole(fleet)
-                    measure = Measure(fleet, dice)
+                    measure.fleet = _whole(measure.fleet)
         if arguments.only or arguments.play or jobs >= FEWEST_JOBS:
             return
 

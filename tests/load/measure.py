@@ -25,10 +25,13 @@ _PLAY_SECONDS = 60.0
 
 
 class Measure:
-    """Disturbs one fleet again and again; the kills are drawn within the time that the same play took before."""
+    """Disturbs a fleet again and again; the kills are drawn within the time that the same play took before.
+
+    `fleet` may be replaced by one that is made anew; the jobs go on where they were.
+    """
 
     def __init__(self, fleet: Fleet, dice: Dice, longest: int = LONGEST) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._dice = dice
         self._seconds: dict[str, float] = {}
         self._streams: dict[Runner, Iterator[LoadJob]] = {
@@ -37,7 +40,7 @@ class Measure:
 
     def run(self, name: str, *, kill: bool) -> Result:
         """Disturb the fleet; with `kill`, the play that answers dies at a drawn moment and is run again."""
-        fleet, disturbance = self._fleet, DISTURBANCES[name]
+        fleet, disturbance = self.fleet, DISTURBANCES[name]
         number = fleet.next_number()
         after = self._moment(name, number) if kill else None
         streams = {key: stream for key, stream in self._streams.items() if key[0] not in disturbance.spared}
@@ -66,14 +69,14 @@ class Measure:
         )
 
     def _moment(self, name: str, number: int) -> float:
-        return self._dice(f"kill {self._fleet.mode} {name} {number}").uniform(0.05, 0.95) * self._seconds.get(
+        return self._dice(f"kill {self.fleet.mode} {name} {number}").uniform(0.05, 0.95) * self._seconds.get(
             name, _PLAY_SECONDS
         )
 
     def _disturb(
         self, name: str, disturbance: Disturbance, number: int, kill_after: float | None
     ) -> tuple[list[Ended], list[str]]:
-        fleet = self._fleet
+        fleet = self.fleet
         disturbance.change(fleet, number)
         plays = [fleet.play(disturbance.answer, kill_after)]
         if plays[0].killed:
