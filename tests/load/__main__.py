@@ -15,7 +15,7 @@ from lab.fleet import Lab
 from lab.host import ROOT, LabError, say
 from sizes import SEED, dice
 
-from load.disturbances import DISTURBANCES
+from load.disturbances import DISTURBANCES, not_one_swarm
 from load.fleet import INVENTORY, MODES, Fleet
 from load.measure import Measure, require_whole
 from load.report import Result, summary
@@ -81,6 +81,9 @@ def _whole(fleet: Fleet) -> Fleet:
     """Mend the fleet by its play, so that a disturbance shows nothing of the one before; else make it anew."""
     try:
         require_whole(fleet)
+        # A manager that is gone but still counted brings the swarm nearer to the loss of its quorum each time.
+        if fleet.mode == "service" and (missing := not_one_swarm(fleet, 0)):
+            raise LabError(f"there is not {missing[0]}")
     except LabError as error:
         say(f"the fleet does not become whole, so it is made anew: {error}")
         return _fleet(fleet.mode, anew=True)

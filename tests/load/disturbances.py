@@ -102,7 +102,7 @@ def _reflash(fleet: Fleet, pi: str, seconds: float = 0) -> None:
     fleet.boot_bare()
 
 
-def _not_one_swarm(fleet: Fleet, number: int) -> list[str]:
+def not_one_swarm(fleet: Fleet, number: int) -> list[str]:
     """Unless all are the ready nodes of one swarm and know no others."""
     nodes = "timeout 60 docker node ls --format '{{.ID}} {{.Status}} {{.ManagerStatus}}' 2>&1 | sort"
     shown = {pi: fleet.lab.ssh(pi, nodes) for pi in fleet.pis}
@@ -150,7 +150,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         "the first manager of the swarm is lost, and replaced by a Pi with a new card",
         lambda fleet, number: _reflash(fleet, MANAGER, _WITHOUT_A_MANAGER),
         _SITE,
-        _not_one_swarm,
+        not_one_swarm,
         spared=[MANAGER],
         modes=["service"],
     ),
@@ -158,7 +158,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         "the same, with a play that is limited to the new one",
         lambda fleet, number: _reflash(fleet, MANAGER, _WITHOUT_A_MANAGER),
         Call(arguments=("--limit", MANAGER)),
-        _not_one_swarm,
+        not_one_swarm,
         spared=[MANAGER],
         modes=["service"],
     ),
