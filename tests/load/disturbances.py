@@ -108,7 +108,7 @@ def not_one_swarm(fleet: Fleet, number: int) -> list[str]:
     shown = {pi: fleet.lab.ssh(pi, nodes) for pi in fleet.pis}
     first = next(iter(shown.values())).splitlines()
     one = len(set(shown.values())) == 1 and len(first) == len(fleet.pis) and all(" Ready " in node for node in first)
-    return [] if one else [f"one swarm of all Pis: {shown}"]
+    return [] if one else [f"one swarm of all Pis (they say: {' / '.join(sorted(set(shown.values())))})"]
 
 
 DISTURBANCES: dict[str, Disturbance] = {

@@ -90,12 +90,12 @@ def _row(result: Result) -> tuple[str, ...]:
         str(len(result.lost)),
         _longest(result.drains),
         "" if per_pi is None else f"{per_pi:.0f}",
-        "; ".join(
-            text
-            for text, found in (
-                (f"plays failed: {len(result.failed)}", result.failed),
-                (f"idle: {', '.join(result.idle)}", result.idle),
-                (f"not brought about: {', '.join(result.missing)}", result.missing),
+        ", ".join(
+            f"{len(found)} {what}"
+            for what, found in (
+                ("plays failed", result.failed),
+                ("runners idle", result.idle),
+                ("not brought about", result.missing),
             )
             if found
         ),

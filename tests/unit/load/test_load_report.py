@@ -52,4 +52,5 @@ def test_the_sums() -> None:
     *rows, last = summary(results).splitlines()
     assert last == "42 jobs, 1 lost, longest drain 41 s"
     assert rows[1].split() == ["container", "upgrade", "whole", "40", "0", "41", "s", "30"]
+    assert summary([result(missing=["x on pi-01", "x on pi-02"])]).splitlines()[1].endswith("  2 not brought about")
     assert summary([]).splitlines()[-1] == "0 jobs, 0 lost, longest drain -"
