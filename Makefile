@@ -11,7 +11,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 LAB := PYTHONPATH=molecule python -m lab
 
-.PHONY: help python setup unit lint test molecule demo bench soak clean distclean
+.PHONY: help python setup unit lint test molecule demo bench load soak clean distclean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show
 
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
 	@PYTHONPATH=molecule:tests:.cache/collections python -m bench
+
+load: setup ## Disturb fleets under a load of jobs, and count the jobs that are lost (LOAD='--only upgrade' for less).
+	@PYTHONPATH=molecule:tests:tests/unit/registration:.cache/collections python -m load $(LOAD)
 
 soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
 	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)
