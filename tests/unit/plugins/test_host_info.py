@@ -39,7 +39,14 @@ SHOWN = {
         {"type": "bind", "source": "/etc/gitlab-runner", "target": "/etc/gitlab-runner", "read_only": False},
     ],
 }
-MANAGER = {"LocalNodeState": "active", "NodeID": "n1", "NodeAddr": "10.0.0.1", "ControlAvailable": True, "Error": ""}
+MANAGER = {
+    "LocalNodeState": "active",
+    "NodeID": "n1",
+    "NodeAddr": "10.0.0.1",
+    "ControlAvailable": True,
+    "Error": "",
+    "RemoteManagers": [{"NodeID": "n1", "Addr": "10.0.0.1:2377"}],
+}
 Execute = Callable[..., dict[str, Any]]
 
 
