@@ -148,7 +148,7 @@ class Lab:
         inventories = [argument for path in self.inventories for argument in ("-i", str(path))]
         process = subprocess.Popen(
             ["ansible-playbook", playbook, *inventories, *arguments],
-            cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={
                 **_without_ansible(os.environ),
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

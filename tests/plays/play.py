@@ -49,6 +49,7 @@ class Play:
         command = [self.program, "-i", inventory, verbosity, "-e", variables, *arguments, str(playbook)]
         return subprocess.run(
             command,
+            stdin=subprocess.DEVNULL,  # Ansible refuses a non-blocking one, which ssh may make of what it shares
             capture_output=True,
             text=True,
             env=self.environment,

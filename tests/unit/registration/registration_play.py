@@ -87,6 +87,7 @@ class Play:
         options = ["-i", self.host.inventory, verbosity, "-e", json.dumps(variables)]
         return subprocess.run(
             [self.program, *options, *arguments, str(playbook)],
+            stdin=subprocess.DEVNULL,  # Ansible refuses a non-blocking one, which ssh may make of what it shares
             capture_output=True,
             text=True,
             env=environment,

@@ -286,6 +286,8 @@ class History(RuleBasedStateMachine):
         unmarked = {
             runner.id for runner in gitlab.runners.values() if "pifleet.ci:" not in (runner.maintenance_note or "")
         }
+        if way is not AuthMethod.API:  # here as well: what falls into this run finds the runners that it did not see
+            self.unseen |= set(self.world.with_key(self.key(pi, name)))
         outcome = None
         try:
             outcome = self.world.register(
