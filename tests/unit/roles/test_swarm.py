@@ -176,6 +176,7 @@ def test_only_our_former_nodes_that_are_down_are_removed(swarm: Swarm) -> None:
     swarm.answer("pi-01", manager("n1"), *nodes)
     output = swarm.run({"pi-04": worker("n4")}, swarm_managers=["pi-01"], swarm_workers=["pi-04"])
     assert "failed=0" in output, output
+    assert "failed=0" in output, output
     assert "(item=old)" in output
     for other in ("alive", "theirs", "off", "n4"):
         assert f"(item={other})" not in output
@@ -210,3 +211,51 @@ def test_names_outside_of_the_inventory_are_refused(swarm: Swarm) -> None:
     output = swarm.run({"pi-01": INACTIVE}, part="preflight", swarm_managers=["pi-1"], swarm_workers=[])
     assert "swarm_managers and swarm_workers take inventory names, and pi-1 is not in the inventory" in output
     assert swarm.asked == []
+
+
+def test_a_node_is_removed_by_the_next_manager_that_stays(swarm: Swarm) -> None:
+    swarm.answer("pi-04", worker("n4"))
+    swarm.answer("pi-02", manager("n2"), node("n1", "manager", "down"), node("n2", "manager"), node("n4"))
+    output = swarm.run({"pi-04": worker("n4")}, part="remove", **THREE)
+    assert "failed=0" in output, output
+    assert swarm.asked == ["pi-04", "pi-01", "pi-02", "pi-02", "pi-04", "pi-04", "pi-02"]
+
+
+def test_a_node_does_not_leave_while_no_manager_answers(swarm: Swarm) -> None:
+    swarm.answer("pi-04", worker("n4"))
+    output = swarm.run({"pi-04": worker("n4")}, part="remove", **THREE)
+    assert "pi-04 cannot leave the swarm, because none of its managers answers (pi-01: " in output
+    assert swarm.asked == ["pi-04", "pi-01", "pi-02", "pi-03"]
+
+
+def test_a_manager_does_not_leave_with_the_majority(swarm: Swarm) -> None:
+    swarm.answer("pi-03", manager("n3"))
+    nodes = [node("n1", "manager"), node("n2", "manager", "down"), node("n3", "manager")]
+    swarm.answer("pi-01", manager("n1"), *nodes)
+    output = swarm.run({"pi-03": manager("n3")}, part="remove", **THREE)
+    assert "pi-03 remains a manager: without it 1 of 2 managers would be reachable" in output
+    assert swarm.asked == ["pi-03", "pi-01"]
+
+
+def test_an_interrupted_removal_is_completed(swarm: Swarm) -> None:
+    """The host has left the swarm, and its node is still listed."""
+    swarm.answer("pi-04", INACTIVE)
+    swarm.answer("pi-01", manager("n1"), node("n1", "manager"), known(node("old", state="down"), "pi-04"))
+    output = swarm.run({"pi-04": INACTIVE}, part="remove", **THREE)
+    assert "failed=0" in output, output
+    assert "(item=old)" in output
+    assert swarm.asked == ["pi-04", "pi-01", "pi-01"]
+
+
+def test_the_last_manager_ends_the_swarm(swarm: Swarm) -> None:
+    swarm.answer("pi-01", manager("n1"))
+    output = swarm.run({"pi-01": manager("n1")}, part="remove", swarm_managers=["pi-01"], swarm_workers=[])
+    assert "failed=0" in output, output
+    assert swarm.asked == ["pi-01", "pi-01"], "gathered, and left"
+
+
+def test_a_host_outside_of_swarms_is_left_alone(swarm: Swarm) -> None:
+    swarm.answer("pi-01", INACTIVE)
+    output = swarm.run({"pi-01": INACTIVE}, part="remove", swarm_managers=[], swarm_workers=[])
+    assert "failed=0" in output, output
+    assert swarm.asked == ["pi-01"]
