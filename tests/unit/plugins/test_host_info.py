@@ -209,3 +209,9 @@ def test_the_real_systemctl(execute: Execute) -> None:
     done = execute(units=["systemd-journald.service", "none.service"])
     assert done["units"]["systemd-journald.service"]["active"] == "active"
     assert done["units"]["none.service"] == {"enabled": "", "active": "inactive"}
+
+
+def test_addresses(programs: Path, execute: Execute) -> None:
+    assert execute()["addresses"] == []
+    program(programs, "hostname", "10.0.0.1 fd00::1 ")
+    assert execute()["addresses"] == ["10.0.0.1", "fd00::1"]

@@ -65,6 +65,7 @@ class Swarm:
         self.play = play
         self.answers = play.directory / "answers"
         self.answers.mkdir()
+        self.addresses: list[str] = []
         play.ssh.write_text(SSH.format(calls=play.calls, answers=self.answers))
 
     def answer(self, host: str, swarm: dict[str, Any] | None, *nodes: dict[str, Any], **more: Any) -> None:
@@ -87,7 +88,9 @@ class Swarm:
     ) -> str:
         """Run it on hosts with these swarm states, and return what is said on one line."""
         inventory = [*hosts, *(name for name in ("pi-01", "pi-02", "pi-03", "pi-04") if name not in hosts)]
-        gathered = {name: {"engine": {"swarm": swarm}, **GATHERED} for name, swarm in hosts.items()}
+        gathered = {
+            name: {"engine": {"swarm": swarm}, **GATHERED, "addresses": self.addresses} for name, swarm in hosts.items()
+        }
         tasks = [
             {"ansible.builtin.set_fact": {"pifleet_host": "{{ gathered[inventory_hostname] }}"}},
             {"ansible.builtin.set_fact": {**FACTS, "cacheable": True}},

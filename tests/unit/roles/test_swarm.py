@@ -207,6 +207,21 @@ def test_dangers_are_reported(swarm: Swarm) -> None:
     assert "failed=0" in output, output
 
 
+@pytest.mark.parametrize(
+    ("addresses", "advertised", "reported"),
+    [(["10.0.0.7"], "", True), (["10.0.0.7", "10.0.0.1"], "", False), (["192.168.0.7"], "10.0.0.1", False)],
+)
+def test_a_changed_address_of_a_manager_is_reported(
+    swarm: Swarm, addresses: list[str], advertised: str, reported: bool
+) -> None:
+    swarm.answer("pi-01", manager("n1"), known(node("n1", "manager"), "pi-01"))
+    swarm.addresses = addresses
+    lists = {"swarm_managers": ["pi-01"], "swarm_workers": [], "swarm_advertise_address": advertised}
+    output = swarm.run({"pi-01": manager("n1")}, **lists)
+    assert ("pi-01 is known to the swarm as 10.0.0.1, but its addresses are 10.0.0.7" in output) is reported
+    assert "failed=0" in output, output
+
+
 def test_names_outside_of_the_inventory_are_refused(swarm: Swarm) -> None:
     output = swarm.run({"pi-01": INACTIVE}, part="preflight", swarm_managers=["pi-1"], swarm_workers=[])
     assert "swarm_managers and swarm_workers take inventory names, and pi-1 is not in the inventory" in output
