@@ -166,7 +166,7 @@ def test_a_worker_moves_between_swarms_only_when_told(lab: Lab) -> None:
 def test_a_manager_dies_is_flashed_anew_and_comes_back(lab: Lab) -> None:
     """The first one in the lists; meanwhile the others serve."""
     container = f"pifleet-{lab.folder.name}-pi-01"
-    address = lab.addresses["pi-01"]
+    address, board = lab.addresses["pi-01"], lab.ssh("pi-01", "cat /etc/machine-id")
     docker("rm", "-f", "-v", container)
     eventually(lambda: [node for node in nodes(lab, "pi-02") if node["Status"]["State"] == "down"] != [], 90)
     assert played(lab, "--limit", "pi-04").recap["pi-04"]["changed"] == 0
@@ -174,5 +174,6 @@ def test_a_manager_dies_is_flashed_anew_and_comes_back(lab: Lab) -> None:
     subprocess.run(["ssh-keygen", "-R", address, "-f", str(lab.folder / "known_hosts")], check=True)
     up = [sys.executable, "-m", "lab", "up", lab.folder.name, "--pis", "5"]
     subprocess.run(up, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "molecule"})
+    lab_of_five().ssh("pi-01", f"echo {board} >/etc/machine-id")
     played(lab_of_five(), "--limit", "pi-01")
     assert played(lab_of_five()).recap["pi-01"]["changed"] == 0
