@@ -48,9 +48,11 @@ soak: setup ## Run all that `make test` draws from: every core, kill and start, 
 	pytest -q -n auto --timeout 7200 tests/unit
 	scripts/molecule.sh test --all
 	scripts/molecule.sh test --scenario-name swarm
-	trap '$(LAB) down soak' EXIT
+	trap '$(LAB) down soak; $(LAB) down soak-swarm' EXIT
 	$(LAB) up soak --pis 2
 	PIFLEET_LAB=soak pytest -q tests/integration/kills/test_every_start.py
+	$(LAB) up soak-swarm --pis 5
+	PIFLEET_LAB=soak-swarm pytest -q tests/integration/swarm
 
 clean: ## Remove the labs, what they left running, and the engine that they started.
 	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi

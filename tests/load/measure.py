@@ -94,6 +94,6 @@ def require_whole(fleet: Fleet) -> None:
     gitlab = fleet.lab.gitlab
     tags = [[pi, tag] for pi in fleet.pis for tag in WAYS]
     for number in [gitlab.call("POST", "/jobs", script=["true"], tag_list=each)["id"] for each in tags]:
-        job = gitlab.job_in(number, JOB_ENDS, timeout=120)
+        job = gitlab.wait_for_job(number, JOB_ENDS, timeout=120)
         if job["status"] != "success":
             raise LabError(f"a job for {job['tag_list']} ended as {job['status']}:\n{job['trace']}")
