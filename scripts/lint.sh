@@ -11,7 +11,7 @@ ruff check .
 ruff format --check --quiet . || { ruff format --diff --quiet . | head -n 40; exit 1; }
 
 step "mypy"
-MYPYPATH=.cache/collections:tests:molecule mypy plugins/action plugins/plugin_utils plugins/modules
+MYPYPATH=.cache/collections:tests:molecule mypy plugins/action plugins/filter plugins/plugin_utils plugins/modules
 MYPYPATH=tests:molecule:.cache/collections:tests/unit/registration mypy tests/conftest.py tests/sizes.py tests/load tests/plays tests/fake_gitlab tests/runner_standin molecule
 
 step "yamllint"

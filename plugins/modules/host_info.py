@@ -29,6 +29,11 @@ options:
     type: list
     elements: str
     default: []
+  users:
+    description: Names of users.
+    type: list
+    elements: str
+    default: []
   files:
     description: Absolute paths of small text files in UTF-8.
     type: list
@@ -92,8 +97,13 @@ packages:
   returned: success
   type: dict
   sample: {"docker.io": 26.1.5+dfsg1-9+b4}
+held_packages:
+  description: Those of O(packages) that dpkg holds, whether they are installed or not.
+  returned: success
+  type: list
+  elements: str
 units:
-  description: The state of each unit in O(units) as systemd calls it.
+  description: The state of each unit in O(units) as systemd calls it. A unit that does not exist is not C(enabled).
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}
@@ -102,6 +112,16 @@ groups:
   returned: success
   type: dict
   sample: {"docker": [pi]}
+users:
+  description: Those of O(users) that exist.
+  returned: success
+  type: list
+  elements: str
+time:
+  description: The clock of the host, in seconds since 1970 in UTC.
+  returned: success
+  type: float
+  sample: 1767225600.0
 files:
   description: The content and the octal mode of each file in O(files), V(null) for a file that does not exist.
   returned: success
@@ -164,7 +184,9 @@ services:
 """
 
 import grp
+import pwd
 import subprocess
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -182,11 +204,14 @@ def output_of(*command: str) -> str:
         return ""
 
 
-def installed_packages(names: list[str]) -> dict[str, str]:
-    form = "${Package} ${db:Status-Status} ${Version}\n"
+def package_states(names: list[str]) -> dict[str, Any]:
+    form = "${Package} ${db:Status-Want} ${db:Status-Status} ${Version}\n"
     listed = output_of("dpkg-query", "--show", f"--showformat={form}", *names) if names else ""
     words = [line.split() for line in listed.splitlines()]
-    return {name: rest[1] for name, *rest in words if rest[0] == "installed"}
+    return {
+        "packages": {name: rest[2] for name, *rest in words if rest[1] == "installed"},
+        "held_packages": [name for name, *rest in words if rest[0] == "hold"],
+    }
 
 
 def unit_states(names: list[str]) -> dict[str, dict[str, str]]:
@@ -207,6 +232,14 @@ def members(group: str) -> list[str]:
         return grp.getgrnam(group).gr_mem
     except KeyError:
         return []
+
+
+def exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def text_file(path: str) -> dict[str, str] | None:
@@ -277,6 +310,7 @@ def main() -> None:
             "packages": names,
             "units": names,
             "groups": names,
+            "users": names,
             "files": {"type": "list", "elements": "path", "default": []},
             "containers": names,
             "images": names,
@@ -297,9 +331,11 @@ def main() -> None:
         changed=False,
         architecture=output_of("dpkg", "--print-architecture").strip(),
         addresses=output_of("hostname", "--all-ip-addresses").split(),
-        packages=installed_packages(params["packages"]),
+        **package_states(params["packages"]),
         units=unit_states(params["units"]),
         groups={name: members(name) for name in params["groups"]},
+        users=[name for name in params["users"] if exists(name)],
+        time=time.time(),
         files=files,
         **engine,
     )

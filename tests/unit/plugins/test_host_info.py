@@ -7,6 +7,7 @@ import json
 import os
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -182,9 +183,11 @@ def test_what_is_no_file_is_an_error(execute: Execute, tmp_path: Path) -> None:
 
 def test_installed_packages_only(execute: Execute, programs: Path) -> None:
     program(programs, "dpkg", "armhf")
-    program(programs, "dpkg-query", "docker.io installed 20.10.24\nrunc config-files 1.1.5")
-    done = execute(packages=["docker.io", "runc", "docker-ce"])
+    shown = "docker.io hold installed 20.10.24\nrunc deinstall config-files 1.1.5\ndocker-cli unknown not-installed "
+    program(programs, "dpkg-query", shown)
+    done = execute(packages=["docker.io", "runc", "docker-cli", "docker-ce"])
     assert done["packages"] == {"docker.io": "20.10.24"}
+    assert done["held_packages"] == ["docker.io"]
     assert done["architecture"] == "armhf"
 
 
@@ -202,6 +205,15 @@ def test_a_host_without_dpkg_and_systemd(execute: Execute, programs: Path) -> No
     assert not list(programs.iterdir())
     assert (done["architecture"], done["packages"], done["groups"]) == ("", {}, {"no such group": []})
     assert done["units"] == {"docker.service": {"enabled": "", "active": ""}}
+
+
+def test_users_that_exist(execute: Execute) -> None:
+    assert execute(users=["root", "no such user"])["users"] == ["root"]
+
+
+def test_the_clock(execute: Execute) -> None:
+    before = time.time()
+    assert before <= execute()["time"] <= time.time()
 
 
 @pytest.mark.skipif(not os.path.exists("/run/systemd/system"), reason="systemd does not run here")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,26 @@ from plays.play import Play
 pytestmark = pytest.mark.slow
 
 INACTIVE = {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False, "Error": ""}
+DAEMON_JSON = "/etc/docker/daemon.json"
 HOST: dict[str, Any] = {
     "architecture": "arm64",
     "packages": {"docker.io": "26.1.5"},
-    "units": {"docker.service": {"enabled": "enabled", "active": "active"}},
+    "held_packages": [],
+    "units": {
+        "docker.service": {"enabled": "enabled", "active": "active"},
+        "snap.docker.dockerd.service": {"enabled": "", "active": "inactive"},
+    },
     "groups": {"docker": []},
-    "files": {"/etc/docker/daemon.json": None, "/etc/apt/sources.list.d/docker.sources": None},
+    "users": ["pi"],
+    "time": time.time(),
+    "files": dict.fromkeys(
+        (
+            "/etc/docker/daemon.json",
+            "/etc/docker/daemon.json.running",
+            "/etc/apt/sources.list.d/docker.sources",
+            "/etc/apt/apt.conf.d/52pifleet-ci",
+        )
+    ),
     "engine": {"version": "26.1.5", "swarm": INACTIVE},
     "engine_error": "",
 }
@@ -63,6 +78,33 @@ def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **
             "docker", "preflight", {}, {"facts": {"distribution_version": "11.9"}},
             ["pi-01 runs Debian 11.9, which is not supported"],
             id="an old release",
+        ),
+        pytest.param(
+            "docker", "preflight", {}, {"docker_users": ["pi", "pj"]},
+            ["pi-01 has no user pj: correct docker_users, or create the user first."],
+            id="a user that does not exist",
+        ),
+        pytest.param(
+            "docker", "preflight", {"files": {**HOST["files"], DAEMON_JSON: {"content": "{,}", "mode": "0644"}}}, {},
+            ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting"],
+            id="a broken daemon.json",
+        ),
+        pytest.param(
+            "docker", "preflight",
+            {"units": {**HOST["units"], "snap.docker.dockerd.service": {"enabled": "enabled", "active": "active"}}}, {},
+            ["pi-01 has Docker as a snap"],
+            id="a snap",
+        ),
+        pytest.param(
+            "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
+            {"docker_daemon_options": {"live-restore": True}},
+            ["pi-01 is a node of a swarm, with which live-restore cannot be used"],
+            id="live-restore on a node of a swarm",
+        ),
+        pytest.param(
+            "docker", "preflight", {}, {"pifleet_rollout": [1, "half"]},
+            ["pifleet_rollout must be a number of hosts, a percentage such as 10%, or a list of these."],
+            id="batches of no size",
         ),
         pytest.param(
             "swarm", "preflight", {}, {**SWARM, "swarm_node_labels": {"rack": 1}},

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role docker decides from what has been gathered: what is to be done, and whether running containers end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plays.cores import on_every_core, on_one_core
+from plays.play import Play
+
+pytestmark = pytest.mark.slow
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+APT = "/etc/apt/apt.conf.d/52pifleet-ci"
+ENGINE = {"docker.io": "26.1.5+dfsg1-9", "docker-cli": "26.1.5+dfsg1-9", "containerd": "1.7", "runc": "1.1"}
+FACTS = {"machine": "aarch64", "distribution": "Debian", "distribution_version": "13"}
+STATE = {"LocalNodeState": "inactive"}
+UNITS = {
+    "docker.service": {"enabled": "enabled", "active": "active"},
+    "snap.docker.dockerd.service": {"enabled": "", "active": "inactive"},
+}
+
+
+def a_file(content: str) -> dict[str, str]:
+    return {"content": content, "mode": "0644"}
+
+
+def host(**changes: Any) -> dict[str, Any]:
+    """A Pi on which nothing differs, but for the changes; files are given by path."""
+    files = {DAEMON_JSON: a_file('{"debug": false}'), f"{DAEMON_JSON}.running": None, APT: None}
+    files |= {name: changes.pop(name) for name in list(changes) if name.startswith("/")}
+    return {
+        "architecture": "arm64",
+        "packages": {**ENGINE, "apparmor": "4", "python3-docker": "7"},
+        "held_packages": [],
+        "units": UNITS,
+        "groups": {"docker": ["pi"]},
+        "users": ["pi"],
+        "time": time.time(),
+        "files": {**files, "/etc/apt/sources.list.d/docker.sources": None},
+        "engine": {"version": "26.1.5", "swarm": STATE},
+        **changes,
+    }
+
+
+@on_every_core
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -> list[Any]:
+    """The values of these variables of the role."""
+    shown = "{{ {" + ", ".join(f"'{name}': _docker_{name}" for name in names) + "} | to_json }}"
+    tasks = [
+        {"ansible.builtin.set_fact": {**FACTS, "cacheable": True}},
+        {"ansible.builtin.include_role": {"name": "pifleet.ci.docker", "tasks_from": "preflight", "public": True}},
+        {"ansible.builtin.raw": f"cat > {play.directory}/decided <<'END'\n{shown}\nEND"},
+    ]
+    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": {"pifleet_host": gathered, **options}}])
+    assert "failed=0" in done.stdout, done.stdout + done.stderr
+    found = json.loads((play.directory / "decided").read_text())
+    return [found[name] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "action", "disrupts"),
+    [
+        pytest.param({}, {}, "start", False, id="nothing"),
+        pytest.param({}, {"docker_daemon_options": {"debug": True}}, "reload", False, id="a reload"),
+        pytest.param({}, {"docker_daemon_options": {"data-root": "/x"}}, "restart", True, id="a restart"),
+        pytest.param({f"{DAEMON_JSON}.running": a_file('{"data-root": "/x"}')}, {}, "restart", True, id="pending"),
+        pytest.param({f"{DAEMON_JSON}.running": a_file("")}, {}, "reload", False, id="pending, without former file"),
+        pytest.param(
+            {"units": {**UNITS, "docker.service": {"enabled": "enabled", "active": "failed"}}, "engine": None},
+            {"docker_daemon_options": {"data-root": "/x"}}, "start", False, id="no engine runs",
+        ),
+        pytest.param({"packages": {}, "engine": None, DAEMON_JSON: None}, {}, "restart", False, id="a bare Pi"),
+        pytest.param({"packages": {**ENGINE, "apparmor": "4"}}, {}, "start", False, id="python3-docker is missing"),
+        pytest.param({}, {"docker_version": "27.*"}, "start", True, id="another version"),
+        pytest.param({}, {"docker_version": "26.1.*"}, "start", False, id="that version"),
+    ],
+)  # fmt: skip
+def test_containers_end_only_where_it_has_to_be(
+    play: Play, changes: dict[str, Any], options: dict[str, Any], action: str, disrupts: bool
+) -> None:
+    assert decided(play, host(**changes), "action", "disrupts", **options) == [action, disrupts]
+
+
+@on_one_core
+def test_only_missing_packages_are_installed_and_in_the_pinned_version(play: Play) -> None:
+    assert decided(play, host(packages=ENGINE), "packages_to_install") == [["apparmor", "python3-docker"]]
+    found = decided(play, host(packages={}), "packages_to_install", docker_version="26.*")
+    assert sorted(found[0]) == ["apparmor", "docker-cli=26.*", "docker.io=26.*", "python3-docker"]
+
+
+@on_one_core
+def test_somebody_elses_hold_is_not_released(play: Play) -> None:
+    names = ("missing_holds", "former_holds", "own_holds")
+    pinned = host(held_packages=["runc"])
+    ours = ["containerd", "docker-cli", "docker.io"]
+    missing, *rest = decided(play, pinned, *names, docker_version="26.*")
+    assert (sorted(missing), rest) == (ours, [[], ours])
+    held = host(held_packages=["runc", *ours], **{APT: a_file(f"// Held: {' '.join(ours)}\n")})
+    assert decided(play, held, *names, docker_version="26.*") == [[], [], ours]
+    missing, former, own = decided(play, held, *names)
+    assert (missing, sorted(former), own) == ([], ours, [])
+
+
+def wait_for_clock(play: Play, seconds: int, **variables: Any) -> str:
+    """Bring a Pi to the wanted state that differs in nothing but its clock, by so many seconds."""
+    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.docker", "tasks_from": "apply"}}
+    gathered = {**host(), "time": time.time() + seconds}
+    extra = json.dumps({"_docker_differs": False, "pifleet_host": gathered, **variables})
+    done = play.run_plays([{"hosts": "all", "tasks": [include]}], "-e", extra)
+    return " ".join((done.stdout + done.stderr).split())
+
+
+@on_one_core
+def test_the_clock_is_waited_for(play: Play) -> None:
+    assert "failed=0" in wait_for_clock(play, 60)
+    assert play.module_executions == 0
+    assert "failed=0" in wait_for_clock(play, -90000)
+    assert play.module_executions == 1
+    output = wait_for_clock(play, -90000, _docker_control_node_time=int(time.time()) + 90000, _docker_clock_timeout=1)
+    assert "pi-01: the clock differs from that of the control node by 180000 seconds" in output
+    assert "failed=1" in output
