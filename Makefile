@@ -11,7 +11,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 LAB := PYTHONPATH=molecule python -m lab
 
-.PHONY: help python setup unit lint test molecule demo bench soak clean distclean
+.PHONY: help python setup unit lint test molecule demo bench load soak clean distclean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,14 +40,19 @@ demo: setup ## Turn three simulated Pis into a fleet, run jobs on them, and show
 bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, and the merge of a large config.toml.
 	@PYTHONPATH=molecule:tests:.cache/collections python -m bench
 
+load: setup ## Disturb fleets under a load of jobs, and count the jobs that are lost (LOAD='--only upgrade' for less).
+	@PYTHONPATH=molecule:tests:tests/unit/registration:.cache/collections python -m load $(LOAD)
+
 soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
 	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)
 	pytest -q -n auto --timeout 7200 tests/unit
 	scripts/molecule.sh test --all
 	scripts/molecule.sh test --scenario-name swarm
-	trap '$(LAB) down soak' EXIT
+	trap '$(LAB) down soak; $(LAB) down soak-swarm' EXIT
 	$(LAB) up soak --pis 2
 	PIFLEET_LAB=soak pytest -q tests/integration/kills/test_every_start.py
+	$(LAB) up soak-swarm --pis 5
+	PIFLEET_LAB=soak-swarm pytest -q tests/integration/swarm
 
 clean: ## Remove the labs, what they left running, and the engine that they started.
 	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi

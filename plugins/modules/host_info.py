@@ -86,6 +86,12 @@ architecture:
   returned: success
   type: str
   sample: arm64
+addresses:
+  description: The addresses of the host's network interfaces, without those of the loopback interface.
+  returned: success
+  type: list
+  elements: str
+  sample: ["192.168.1.11"]
 packages:
   description: The version of each package in O(packages) that is installed.
   returned: success
@@ -131,7 +137,9 @@ engine:
       type: str
       sample: 26.1.5
     swarm:
-      description: C(LocalNodeState), C(NodeID), C(NodeAddr), C(ControlAvailable) and C(Error), as the engine has them.
+      description:
+        - C(LocalNodeState), C(NodeID), C(NodeAddr), C(ControlAvailable), C(Error) and C(RemoteManagers), as the engine
+          has them.
       type: dict
 engine_error:
   description: Why no engine answers, empty if one does.
@@ -185,7 +193,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError
 
-SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error")
+SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
 def output_of(*command: str) -> str:
@@ -322,6 +330,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         architecture=output_of("dpkg", "--print-architecture").strip(),
+        addresses=output_of("hostname", "--all-ip-addresses").split(),
         **package_states(params["packages"]),
         units=unit_states(params["units"]),
         groups={name: members(name) for name in params["groups"]},

@@ -39,7 +39,9 @@ def state(gitlab: FakeGitLab, call: Call) -> Reply:
 
 
 def list_jobs(gitlab: FakeGitLab, call: Call) -> Reply:
-    return Reply(200, [_job(job) for job in gitlab.jobs.values()])
+    """All jobs, or with `?status=pending` those that have the status."""
+    status = call.params.get("status")
+    return Reply(200, [_job(job) for job in gitlab.jobs.values() if status in (None, job.status)])
 
 
 def show_job(gitlab: FakeGitLab, call: Call) -> Reply:

@@ -30,6 +30,7 @@ def test_jobs_over_the_control_api(world: World) -> None:
     shown = fake(world, "GET", f"/jobs/{job_id}").json()
     assert (shown["status"], shown["trace"], shown["name"]) == ("pending", "Hi ä", "hello")
     assert len(fake(world, "GET", "/jobs").json()) == 1
+    assert [len(fake(world, "GET", f"/jobs?status={status}").json()) for status in ("pending", "running")] == [1, 0]
     assert fake(world, "POST", f"/jobs/{job_id}/cancel").json()["status"] == "canceled"
     assert fake(world, "GET", "/jobs/99").status_code == 404
     assert fake(world, "POST", "/jobs", script="true").status_code == 400

@@ -40,7 +40,14 @@ SHOWN = {
         {"type": "bind", "source": "/etc/gitlab-runner", "target": "/etc/gitlab-runner", "read_only": False},
     ],
 }
-MANAGER = {"LocalNodeState": "active", "NodeID": "n1", "NodeAddr": "10.0.0.1", "ControlAvailable": True, "Error": ""}
+MANAGER = {
+    "LocalNodeState": "active",
+    "NodeID": "n1",
+    "NodeAddr": "10.0.0.1",
+    "ControlAvailable": True,
+    "Error": "",
+    "RemoteManagers": [{"NodeID": "n1", "Addr": "10.0.0.1:2377"}],
+}
 Execute = Callable[..., dict[str, Any]]
 
 
@@ -214,3 +221,9 @@ def test_the_real_systemctl(execute: Execute) -> None:
     done = execute(units=["systemd-journald.service", "none.service"])
     assert done["units"]["systemd-journald.service"]["active"] == "active"
     assert done["units"]["none.service"] == {"enabled": "", "active": "inactive"}
+
+
+def test_addresses(programs: Path, execute: Execute) -> None:
+    assert execute()["addresses"] == []
+    program(programs, "hostname", "10.0.0.1 fd00::1 ")
+    assert execute()["addresses"] == ["10.0.0.1", "fd00::1"]

@@ -38,7 +38,7 @@ HOST: dict[str, Any] = {
     "engine_error": "",
 }
 FACTS = {"machine": "aarch64", "distribution": "Debian", "distribution_version": "12.8"}
-SWARM = {"swarm_managers": ["pi-01"], "swarm_workers": ["pi-02"]}
+SWARM = {"swarm_managers": ["pi-01"], "swarm_workers": []}
 
 
 @on_every_core
@@ -139,6 +139,8 @@ def test_what_is_right_passes(play: Play) -> None:
 
 def test_no_host_decides_on_a_swarm_before_its_managers_are_gathered(play: Play) -> None:
     """As with the strategy free, where a worker may be here before the manager is."""
-    output = apply(play, "swarm", "apply", {"pi-02": HOST, "pi-01": {}}, **SWARM)
+    output = apply(
+        play, "swarm", "apply", {"pi-02": HOST, "pi-01": {}}, swarm_managers=["pi-01"], swarm_workers=["pi-02"]
+    )
     assert "pi-02 cannot know yet whether pi-01 manages a swarm" in output
     assert "the role swarm needs the strategy linear" in output

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service of the swarm: which manager is asked, and that a play of some hosts leaves that of the others alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plays.cores import on_every_core
+from plays.play import Play
+from swarm_hosts import INACTIVE, Swarm, manager, worker
+
+pytestmark = pytest.mark.slow
+
+SERVICE: dict[str, Any] = {
+    "role": "gitlab_runner",
+    "part": "service",
+    "gitlab_runner_deployment": "service",
+    "gitlab_runner_swarm_managers": ["pi-01", "pi-02"],
+    "swarm_workers": ["pi-03"],
+    "_gitlab_runner_configured": {"takes_effect": "now"},
+}
+ALL = {"pi-01": manager("n1"), "pi-02": manager("n2"), "pi-03": worker("n3")}
+
+
+@on_every_core
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+@pytest.fixture
+def swarm(play: Play) -> Swarm:
+    return Swarm(play)
+
+
+def test_a_whole_play_configures_the_service(swarm: Swarm) -> None:
+    swarm.answer("pi-01", manager("n1"), changed=True, changes=["image"])
+    output = swarm.run(ALL, **SERVICE)
+    assert "changed: [pi-01" in output
+    assert swarm.asked == ["pi-01"]
+
+
+def test_a_part_of_the_fleet_leaves_the_service_as_it_is(swarm: Swarm) -> None:
+    swarm.answer("pi-02", manager("n2"), changed=True, changes=["image", "mounts"], services=["gitlab-runner"])
+    output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
+    assert (
+        "The service of the swarm differs in image, mounts. It stays as it is, because pi-01, pi-02 is not in" in output
+    )
+    assert 'ok: [pi-03 -> pi-02] => {"changed": false' in output, output
+    assert swarm.asked == ["pi-01", "pi-02", "pi-02"], "the next manager is asked, and compares"
+
+
+def test_a_part_of_the_fleet_creates_a_service_that_is_missing(swarm: Swarm) -> None:
+    swarm.answer("pi-01", manager("n1"), changed=True, changes=[])
+    output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
+    assert "failed=0" in output, output
+    assert "changed: [pi-03 -> pi-01] =>" in output.partition("Run GitLab Runner as a service")[2]
+    assert swarm.asked == ["pi-01"] * 2, "asked, created"
+
+
+def test_the_hosts_go_on_without_a_manager(swarm: Swarm) -> None:
+    output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
+    assert "failed=0" in output, output
+    assert swarm.asked == ["pi-01", "pi-02"]
+
+
+def test_a_manager_without_a_majority_is_passed_over(swarm: Swarm) -> None:
+    swarm.answer("pi-02", manager("n2"), changes=[])
+    hosts = {**ALL, "pi-01": manager("n1", "The swarm does not have a leader")}
+    output = swarm.run(hosts, **SERVICE)
+    assert "failed=0" in output, output
+    assert swarm.asked == ["pi-02"]
+
+
+def test_no_container_beside_the_service_that_stays(swarm: Swarm) -> None:
+    swarm.answer("pi-03", worker("n3"), rc=0, stdout="0123456789ab")
+    output = swarm.run({"pi-03": worker("n3")}, **{**SERVICE, "part": "container"})
+    assert "pi-03 cannot run the container beside the service, which stays because pi-01, pi-02 is not in" in output
+    assert swarm.asked == ["pi-03"]
+
+
+def test_hosts_have_to_agree_on_the_service(swarm: Swarm) -> None:
+    own = {"pi-01": {"gitlab_runner_image": "runner:2"}, "pi-03": {"gitlab_runner_stop_timeout": 60}}
+    inventory = {
+        "all": {"vars": {"gitlab_runner_deployment": "service"}, "hosts": {name: own.get(name, {}) for name in ALL}}
+    }
+    (swarm.play.directory / "hosts.json").write_text(json.dumps(inventory))
+    variables = {"gitlab_runner_url": "https://gitlab.example.com", "gitlab_runner_runners": [], "swarm_workers": []}
+    output = swarm.run(
+        dict.fromkeys(ALL, INACTIVE), "-i", "hosts.json", role="gitlab_runner", part="preflight",
+        gitlab_runner_swarm_managers=["pi-01"], **variables,
+    )  # fmt: skip
+    assert (
+        "gitlab_runner_image is not set on pi-02, pi-03 and runner:2 on pi-01, but the swarm has one service" in output
+    )
+    assert "gitlab_runner_stop_timeout is 60 on pi-03 and 7200 on pi-01, pi-02" in output
+    assert "failed=1" in output
+    assert swarm.asked == []
