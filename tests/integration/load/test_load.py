@@ -19,8 +19,6 @@ LONGEST = 20
 SHORT = ("daemon-reload", "daemon-restart", "runner-image")
 """Those that leave every Pi where it is and need no package; `make load` has the others as well."""
 KILLED = one_of(SHORT, "killed under load")
-RESTARTS = pytest.mark.xfail(reason="the role docker restarts the engine under the jobs", strict=False)
-LOSING = {"daemon-reload": [RESTARTS], "daemon-restart": [RESTARTS]}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ def measure(fleet: Fleet) -> Measure:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[in_one_scenario(f"load, {name}"), *LOSING.get(name, [])]) for name in SHORT],
+    [pytest.param(name, marks=in_one_scenario(f"load, {name}")) for name in SHORT],
 )
 def test_no_job_is_lost(fleet: Fleet, measure: Measure, name: str) -> None:
     result = measure.run(name, kill=name in KILLED)
