@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.scenarios import SCENARIO, only_in
+from integration.scenarios import SCENARIO, in_one_scenario, only_in
 from integration.upgrade.offers import (
     BROKEN_PACKAGE,
     LABEL,
@@ -65,6 +65,7 @@ def offers(lab: Lab) -> Iterator[None]:
         withdraw_engine(lab, name)
 
 
+@in_one_scenario("upgraded image")
 def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     assert_whole(lab, gitlab)
 
 
+@in_one_scenario("rolled back image")
 def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     before = {name: (running_image(pi), started(pi)) for name, pi in pis.items()}
     push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
@@ -109,6 +111,7 @@ def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: Git
     assert_whole(lab, gitlab)
 
 
+@in_one_scenario("failed package")
 def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host]
 ) -> None:
