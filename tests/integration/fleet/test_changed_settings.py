@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fake_gitlab import tls
-from integration.scenarios import in_one_scenario
+from integration.scenarios import in_one_scenario, only_in
 from lab.fleet import JOB_ENDS, GitLab, Lab, eventually
 from testinfra.host import Host
 
@@ -56,7 +56,7 @@ def test_a_running_job_survives(
 def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pis: dict[str, Host]) -> None:
     before = started(pis[PI])
     settings = json.dumps({"gitlab_runner_global": {**SETTINGS, "listen_address": "127.0.0.1:9252"}})
-    dies_before_the_process_is_touched(lab, "-e", settings)
+    dies_before_the_process_is_touched(lab, "-e", settings, broken={"_gitlab_runner_steps": [["missing.yml", [], []]]})
     assert started(pis[PI]) == before
     play = lab.play("--limit", PI, "-e", settings)
     assert (play.code, play.recap[PI]["changed"] > 0) == (0, True), play.output
@@ -74,7 +74,7 @@ def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pis: dic
 def test_a_ca_that_no_play_has_told_of_is_read(lab: Lab, pis: dict[str, Host]) -> None:
     before = started(pis[PI])
     pis[PI].check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo >> $file; done")
-    dies_before_the_process_is_touched(lab)
+    dies_before_the_process_is_touched(lab, broken={"_gitlab_runner_container_filter": "'"})
     count = loaded(pis[PI])
     play = lab.play("--limit", PI)
     assert (play.code, play.recap[PI]["changed"] > 0) == (0, True), play.output
@@ -83,10 +83,19 @@ def test_a_ca_that_no_play_has_told_of_is_read(lab: Lab, pis: dict[str, Host]) -
     assert lab.play("--limit", PI).recap[PI]["changed"] == 0
 
 
-def dies_before_the_process_is_touched(lab: Lab, *arguments: str) -> None:
-    """The settings are on the Pi then, and a container or service without a place for them is refused."""
-    play = lab.play("--limit", PI, *arguments, "-e", json.dumps({"_gitlab_runner_mounts": [{}]}))
+def dies_before_the_process_is_touched(lab: Lab, *arguments: str, broken: dict[str, Any]) -> None:
+    """One thing is changed on the Pi then, and what comes next fails because of a variable that is broken."""
+    play = lab.play("--limit", PI, *arguments, "-e", json.dumps(broken))
     assert (play.code != 0, play.recap[PI]["failed"], play.recap[PI]["changed"]) == (True, 1, 1), play.output
+
+
+@only_in("default")
+def test_a_container_that_cannot_be_run_leaves_the_former_one_running(lab: Lab, pis: dict[str, Host]) -> None:
+    play = lab.play("--limit", PI, "-e", json.dumps({"_gitlab_runner_mounts": [{}]}))
+    assert play.code != 0
+    assert f"{PI}: GitLab Runner cannot be run as declared" in " ".join(play.output.split())
+    assert pis[PI].check_output("docker inspect -f '{{.State.Running}}' gitlab-runner") == "true"
+    assert lab.play("--limit", PI).recap[PI]["changed"] == 0
 
 
 def loaded(pi: Host) -> int:
