@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.scenarios import SCENARIO, in_one_scenario, only_in
+from integration.scenarios import SCENARIO, only_in, some_of
 from integration.upgrade.offers import (
     BROKEN_PACKAGE,
     LABEL,
@@ -23,6 +23,7 @@ from testinfra.host import Host
 
 CONTAINER = "$(docker ps -q --filter name=gitlab-runner)"
 pytestmark = pytest.mark.timeout(1500)
+DRAWN = some_of(("image", "rollback", "package"), 1, "upgrade")
 
 
 def upgrade(lab: Lab, *arguments: str) -> Play:
@@ -65,7 +66,7 @@ def offers(lab: Lab) -> Iterator[None]:
         withdraw_engine(lab, name)
 
 
-@in_one_scenario("upgraded image")
+@DRAWN["image"]
 def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
 ) -> None:
@@ -93,7 +94,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     assert_whole(lab, gitlab)
 
 
-@in_one_scenario("rolled back image")
+@DRAWN["rollback"]
 def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     before = {name: (running_image(pi), started(pi)) for name, pi in pis.items()}
     push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
@@ -111,7 +112,7 @@ def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: Git
     assert_whole(lab, gitlab)
 
 
-@in_one_scenario("failed package")
+@DRAWN["package"]
 def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host]
 ) -> None:
