@@ -181,6 +181,11 @@ services:
   returned: success
   type: list
   elements: str
+updating_services:
+  description: Those of O(services) whose tasks the swarm is replacing.
+  returned: success
+  type: list
+  elements: str
 """
 
 import grp
@@ -258,7 +263,7 @@ def engine_state(engine: Engine, params: dict[str, Any]) -> dict[str, Any]:
         "engine_error": "",
         "containers": {name: container(engine.get("/containers/{}/json", name)) for name in params["containers"]},
         "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in params["images"]},
-        "services": services(engine, params["services"]) if swarm["ControlAvailable"] else [],
+        **services(engine, params["services"] if swarm["ControlAvailable"] else []),
     }
 
 
@@ -286,11 +291,14 @@ def container(found: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def services(engine: Engine, names: list[str]) -> list[str]:
+def services(engine: Engine, names: list[str]) -> dict[str, list[str]]:
     """The engine's filter takes prefixes of names, and several of them as alternatives."""
     found = engine.get("/services", filters={"name": names}) if names else []
-    existing = {service["Spec"]["Name"] for service in found}
-    return [name for name in names if name in existing]
+    states = {each["Spec"]["Name"]: (each.get("UpdateStatus") or {}).get("State") for each in found}
+    return {
+        "services": [name for name in names if name in states],
+        "updating_services": [name for name in names if states.get(name) == "updating"],
+    }
 
 
 def without_engine(params: dict[str, Any], error: EngineError) -> dict[str, Any]:
@@ -300,6 +308,7 @@ def without_engine(params: dict[str, Any], error: EngineError) -> dict[str, Any]
         "containers": dict.fromkeys(params["containers"]),
         "images": dict.fromkeys(params["images"]),
         "services": [],
+        "updating_services": [],
     }
 
 

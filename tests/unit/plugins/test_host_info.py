@@ -131,9 +131,16 @@ def test_a_container_is_shown_without_its_environment(engine: Engine, execute: E
 
 
 def test_services_are_listed_by_their_whole_names(engine: Engine, execute: Execute) -> None:
-    engine.objects["/services"] = [{"Spec": {"Name": "gitlab-runner"}}, {"Spec": {"Name": "gitlab-runner-canary"}}]
+    updating = {"State": "updating"}
+    engine.objects["/services"] = [
+        {"Spec": {"Name": "gitlab-runner"}, "UpdateStatus": updating},
+        {"Spec": {"Name": "gitlab-runner-canary"}, "UpdateStatus": updating},
+    ]
     done = execute(services=["gitlab-runner", "gitlab"])
-    assert done["services"] == ["gitlab-runner"]
+    assert done["services"] == done["updating_services"] == ["gitlab-runner"]
+    engine.objects["/services"][0]["UpdateStatus"] = {"State": "completed"}
+    assert execute(services=["gitlab-runner"])["updating_services"] == []
+    execute(services=["gitlab-runner", "gitlab"])
     assert json.loads(engine.queries[-1]["filters"][0]) == {"name": ["gitlab-runner", "gitlab"]}
 
 
