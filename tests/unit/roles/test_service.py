@@ -39,7 +39,7 @@ def test_a_whole_play_configures_the_service(swarm: Swarm) -> None:
     swarm.answer("pi-01", manager("n1"), changed=True, changes=["image"])
     output = swarm.run(ALL, **SERVICE)
     assert "changed: [pi-01" in output
-    assert swarm.asked == ["pi-01"]
+    assert swarm.asked == ["pi-01"] * 2, "changed, waited for"
 
 
 def test_a_part_of_the_fleet_leaves_the_service_as_it_is(swarm: Swarm) -> None:
@@ -57,7 +57,7 @@ def test_a_part_of_the_fleet_creates_a_service_that_is_missing(swarm: Swarm) -> 
     output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
     assert "failed=0" in output, output
     assert "changed: [pi-03 -> pi-01] =>" in output.partition("Run GitLab Runner as a service")[2]
-    assert swarm.asked == ["pi-01"] * 2, "asked, created"
+    assert swarm.asked == ["pi-01"] * 3, "asked, created, waited for"
 
 
 def test_the_hosts_go_on_without_a_manager(swarm: Swarm) -> None:
