@@ -28,7 +28,7 @@ set -m # the background gets a process group, by which it can be ended
 part "Molecule scenarios" scripts/molecule.sh test --all >"$logs/molecule.log" 2>&1 &
 set +m
 trap 'kill -- -$! 2>/dev/null || true' EXIT
-part "unit tests, property tests" pytest -q -n auto tests/unit
+part "unit tests, property tests" pytest -q -n auto --durations=15 tests/unit
 part "lint, sanity, galaxy-importer" scripts/lint.sh
 printf '\n==> waiting for the Molecule scenarios (%s)\n' "$logs/molecule.log" >&2
 wait

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from load.fleet import IMAGE_LABEL, MODES, Call, Fleet
-from load.packages import has_engine, offer_engine
+from lab.offers import IMAGE_LABEL, offer_engine, push_runner
+
+from load.fleet import MODES, Call, Fleet
 
 MANAGER, WORKER, ANY = "pi-01", "pi-03", "pi-02"
 _WITHOUT_A_MANAGER = 20
@@ -31,6 +32,11 @@ class Disturbance:
     spared: Sequence[str] = ()
     """Pis that get no jobs, because their machine goes away: nothing could save a job there."""
     modes: Sequence[str] = MODES
+
+
+def _has_engine(number: int) -> str:
+    """A shell command that fails unless the version that was offered is installed and its engine answers."""
+    return f"dpkg-query -W -f '${{Version}}' docker.io | grep -q '+lab{number}$' && docker version >/dev/null"
 
 
 def _without(what: str, pis: Sequence[str]) -> list[str]:
@@ -61,7 +67,7 @@ def _not_restarted(fleet: Fleet, number: int) -> list[str]:
 
 
 def _other_image(fleet: Fleet, number: int) -> None:
-    fleet.set({"gitlab_runner_image": fleet.push_runner_image(f"gitlab-runner:load-{number}", number)})
+    fleet.set({"gitlab_runner_image": push_runner(fleet.lab, f"gitlab-runner:load-{number}", str(number))})
 
 
 def _without_image(fleet: Fleet, number: int) -> list[str]:
@@ -73,7 +79,7 @@ def _newer_engine(fleet: Fleet, number: int) -> None:
 
 
 def _without_newer_engine(fleet: Fleet, number: int) -> list[str]:
-    return _without("the newer package", fleet.failing(has_engine(number), [ANY]))
+    return _without("the newer package", fleet.failing(_has_engine(number), [ANY]))
 
 
 def _newer_all(fleet: Fleet, number: int) -> None:
@@ -81,11 +87,11 @@ def _newer_all(fleet: Fleet, number: int) -> None:
     for pi in fleet.pis:
         offer_engine(fleet.lab, pi, number)
     _, _, name = fleet.settings.get("gitlab_runner_image", fleet.lab.variables["gitlab_runner_image"]).partition("/")
-    fleet.push_runner_image(name, number)
+    push_runner(fleet.lab, name, str(number))
 
 
 def _not_upgraded(fleet: Fleet, number: int) -> list[str]:
-    return [*_without("the newer package", fleet.failing(has_engine(number))), *_without_image(fleet, number)]
+    return [*_without("the newer package", fleet.failing(_has_engine(number))), *_without_image(fleet, number)]
 
 
 def _without_runner(fleet: Fleet, number: int) -> list[str]:

@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images import runner_image
 from lab.__main__ import up
 from lab.fleet import Lab, Play
 from lab.host import LabError, docker
-from lab.services import REGISTRY_NAME, ensure_registry
 from registration_kill import MARK, kill_all
 
 from load.report import Ended, first_failure
 
 INVENTORY = Path(__file__).with_name("inventory")
 MODES = ("container", "service")
-IMAGE_LABEL = "ci.pifleet.load"
 
 
 @dataclass(frozen=True)
@@ -96,14 +93,6 @@ class Fleet:
         ended = self.play(Call())
         if ended.code != 0:
             raise LabError(f"{ended.call} failed on an undisturbed fleet: {first_failure(ended.output)}")
-
-    def push_runner_image(self, name: str, number: int) -> str:
-        """Push a build of GitLab Runner's image that differs by its label alone; return what the Pis call it."""
-        tag = f"pifleet/gitlab-runner:load-{number}"
-        docker("build", "-q", "-t", tag, "--label", f"{IMAGE_LABEL}={number}", "-", stdin=f"FROM {runner_image()}\n")
-        ensure_registry(self.lab.folder.name, {name: tag})
-        docker("rmi", tag)
-        return f"{REGISTRY_NAME}/{name}"
 
     def take_away(self, pi: str) -> None:
         """Pull the plug of a Pi, for good."""

@@ -37,7 +37,7 @@ class FileWatcher(Watcher):
         """Those that are there now."""
         return [self._sight(path) for path, _state in self._files()]
 
-    def look(self) -> None:
+    def observe(self) -> None:
         for path, state in self._files():
             if state not in self._known:
                 with contextlib.suppress(FileNotFoundError):

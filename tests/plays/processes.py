@@ -20,7 +20,7 @@ class ProcessWatcher(Watcher):
     def command_lines(self) -> str:
         return b"\n".join(self._seen).decode(errors="replace")
 
-    def look(self) -> None:
+    def observe(self) -> None:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 self._seen.add(path.read_bytes())

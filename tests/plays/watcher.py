@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thread that looks at something again and again for as long as a block lasts."""
+"""A thread that observes something again and again for as long as a block lasts."""
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Watcher:
+class Watcher(ABC):
     """May be entered more than once; what was seen is kept."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def look(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def observe(self) -> None:
+        """Note what is there now."""
 
     def __enter__(self) -> Self:
         self._done = threading.Event()
@@ -28,8 +30,8 @@ class Watcher:
     ) -> None:
         self._done.set()
         self._thread.join()
-        self.look()
+        self.observe()
 
     def _watch(self) -> None:
         while not self._done.wait(self._seconds):
-            self.look()
+            self.observe()

@@ -10,17 +10,12 @@ from pathlib import Path
 
 import pytest
 from integration.scenarios import SCENARIO, only_in, some_of
-from integration.upgrade.offers import (
-    BROKEN_PACKAGE,
-    LABEL,
-    offer_engine,
-    push_runner,
-    restore_runner,
-    withdraw_engine,
-)
 from lab.fleet import GitLab, Lab, Play
+from lab.offers import IMAGE_LABEL, offer_engine, push_runner, restore_runner, withdraw_engine
 from testinfra.host import Host
 
+RUNNER = "gitlab-runner:lab"
+BROKEN_PACKAGE = "printf '#!/bin/sh\\nexit 1\\n' >tree/DEBIAN/preinst; chmod 755 tree/DEBIAN/preinst"
 CONTAINER = "$(docker ps -q --filter name=gitlab-runner)"
 pytestmark = pytest.mark.timeout(1500)
 DRAWN = some_of(("image", "rollback", "package"), 1, "upgrade")
@@ -32,7 +27,7 @@ def upgrade(lab: Lab, *arguments: str) -> Play:
 
 def running_image(pi: Host) -> str:
     """The label of the image that GitLab Runner runs with on the Pi."""
-    shown: str = pi.check_output(f"docker inspect -f '{{{{index .Config.Labels \"{LABEL}\"}}}}' {CONTAINER}")
+    shown: str = pi.check_output(f"docker inspect -f '{{{{index .Config.Labels \"{IMAGE_LABEL}\"}}}}' {CONTAINER}")
     return shown
 
 
@@ -61,7 +56,7 @@ def assert_whole(lab: Lab, gitlab: GitLab) -> None:
 def offers(lab: Lab) -> Iterator[None]:
     """Nothing that is offered here stays on offer."""
     yield
-    restore_runner(lab)
+    restore_runner(lab, RUNNER)
     for name in lab.addresses:
         withdraw_engine(lab, name)
 
@@ -72,7 +67,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
 ) -> None:
     gone = tmp_path / "gone.ini"
     gone.write_text("[pis]\ngone ansible_host=127.0.0.1 ansible_port=1\n")
-    push_runner(lab, "newer")
+    push_runner(lab, RUNNER, "newer")
     site = lab.play()
     assert (site.code, changes(site)) == (0, dict.fromkeys(pis, 0)), "site does not ask the registry"
 
@@ -97,7 +92,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
 @DRAWN["rollback"]
 def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     before = {name: (running_image(pi), started(pi)) for name, pi in pis.items()}
-    push_runner(lab, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
+    push_runner(lab, RUNNER, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
     play = upgrade(lab, "-e", json.dumps({"_gitlab_runner_wait_timeout": 20}))
     assert play.code != 0
     what = {"default": "GitLab Runner", "swarm": "the service"}[SCENARIO]
@@ -108,7 +103,7 @@ def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: Git
         assert "Failed: pi-01;" in words(play)
         assert f"--limit {','.join(pis)}" in words(play)
         assert started(pis["pi-02"]) == before["pi-02"][1], "the first failure is enough"
-    restore_runner(lab)
+    restore_runner(lab, RUNNER)
     assert_whole(lab, gitlab)
 
 
@@ -124,7 +119,7 @@ def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
     assert {host: numbers["failed"] for host, numbers in play.recap.items()} == {**dict.fromkeys(pis, 0), "pi-01": 1}
     assert "--limit pi-01" in words(play)
     assert started(pis["pi-01"]) != before, "it was stopped for the package"
-    assert pis["pi-02"].check_output("dpkg-query -W -f '${Version}' docker.io").endswith("+upgrade1")
+    assert pis["pi-02"].check_output("dpkg-query -W -f '${Version}' docker.io").endswith("+lab1")
     assert_whole(lab, gitlab)
 
 

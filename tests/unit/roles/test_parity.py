@@ -81,6 +81,13 @@ def test_the_role_passes_every_option_of_the_configuration() -> None:
     assert set(CONFIGURATION) - set(task) == set()
 
 
+def test_what_hosts_are_compared_by_has_the_defaults_of_the_role() -> None:
+    """hostvars of another host do not have the defaults of a role."""
+    compared = load("gitlab_runner", "vars/main.yml")["_gitlab_runner_service_options"]
+    assert compared.items() <= load("gitlab_runner", "defaults/main.yml").items()
+    assert len(compared) == 3
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_the_example_inventory_names_existing_options_only(path: Path) -> None:
     known = {name for role in ROLES for name in options(role)} | {"ansible_become_password"}
