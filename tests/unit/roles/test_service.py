@@ -42,6 +42,12 @@ def test_a_whole_play_configures_the_service(swarm: Swarm) -> None:
     assert swarm.asked == ["pi-01"] * 2, "changed, waited for"
 
 
+def test_a_service_that_the_swarm_stops_updating_is_an_error(swarm: Swarm) -> None:
+    swarm.answer("pi-01", manager("n1"), changed=True, changes=["image"], stdout="paused: task x exited")
+    output = swarm.run(ALL, **SERVICE)
+    assert "has not updated the service on all nodes and goes no further, it is paused: task x exited" in output
+
+
 def test_a_part_of_the_fleet_leaves_the_service_as_it_is(swarm: Swarm) -> None:
     swarm.answer("pi-02", manager("n2"), changed=True, changes=["image", "mounts"], services=["gitlab-runner"])
     output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
