@@ -55,15 +55,15 @@ def _not_reloaded(fleet: Fleet, number: int) -> list[str]:
 
 
 def _restart(fleet: Fleet, number: int) -> None:
-    options = {**fleet.settings.get("docker_daemon_options", {}), "log-opts": {"max-size": f"{number}k"}}
+    options = {**fleet.settings.get("docker_daemon_options", {}), "default-shm-size": f"{number}k"}
     fleet.set({"docker_daemon_options": options})
 
 
 def _not_restarted(fleet: Fleet, number: int) -> list[str]:
     image = fleet.lab.variables["lab_job_image"]
-    shown = "docker inspect -f '{{.HostConfig.LogConfig.Config}}'"
-    new = f"id=$(docker create {image} true) && {shown} $id | grep -q :{number}k && docker rm $id"
-    return _without("the log options", fleet.failing(new))
+    shown = "docker inspect -f '{{.HostConfig.ShmSize}}'"
+    new = f"id=$(docker create {image} true) && {shown} $id | grep -qx {number * 1024} && docker rm $id"
+    return _without("the size of /dev/shm", fleet.failing(new))
 
 
 def _other_image(fleet: Fleet, number: int) -> None:
@@ -122,7 +122,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         "another registry mirror and label in daemon.json, which the engine can reload", _reload, _SITE, _not_reloaded
     ),
     "daemon-restart": Disturbance(
-        "other log options in daemon.json, which need a restart of the engine", _restart, _SITE, _not_restarted
+        "another size of /dev/shm in daemon.json, which needs a restart of the engine", _restart, _SITE, _not_restarted
     ),
     "runner-image": Disturbance("another image of GitLab Runner", _other_image, _SITE, _without_image),
     "engine-package": Disturbance(
