@@ -86,6 +86,45 @@ architecture:
   returned: success
   type: str
   sample: arm64
+machine:
+  description: The machine as the kernel calls it.
+  returned: success
+  type: str
+  sample: aarch64
+distribution:
+  description: The distribution as C(/etc/os-release) has it.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: C(raspbian) on Raspberry Pi OS with 32 bits, C(debian) on that with 64 bits.
+      type: str
+      sample: debian
+    version:
+      description: Number of the release, V(0) if it has none.
+      type: str
+      sample: "12"
+    codename:
+      description: Name of the release.
+      type: str
+      sample: bookworm
+    name:
+      description: What it calls itself.
+      type: str
+      sample: Debian GNU/Linux 12 (bookworm)
+machine_id:
+  description: Content of C(/etc/machine-id), empty if there is none.
+  returned: success
+  type: str
+ssh_host_key:
+  description: The public Ed25519 key of the SSH server, empty if there is none.
+  returned: success
+  type: str
+default_address:
+  description: The IPv4 address with which the host reaches other networks, empty without a default route.
+  returned: success
+  type: str
+  sample: 192.168.1.11
 addresses:
   description: The addresses of the host's network interfaces, without those of the loopback interface.
   returned: success
@@ -189,7 +228,10 @@ updating_services:
 """
 
 import grp
+import os
 import pwd
+import shlex
+import socket
 import subprocess
 import time
 from typing import Any
@@ -198,6 +240,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError
 
+OS_RELEASE = "/etc/os-release"
 SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
@@ -207,6 +250,40 @@ def output_of(*command: str) -> str:
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True).stdout
     except FileNotFoundError:
         return ""
+
+
+def first_line(path: str) -> str:
+    """The first line of a text file, empty if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def distribution() -> dict[str, str]:
+    """https://www.freedesktop.org/software/systemd/man/latest/os-release.html"""
+    try:
+        with open(OS_RELEASE, encoding="utf-8") as file:
+            found = dict(word.split("=", 1) for word in shlex.split(file.read(), comments=True) if "=" in word)
+    except OSError:
+        found = {}
+    return {
+        "id": found.get("ID", "linux"),
+        "version": found.get("VERSION_ID", "0"),
+        "codename": found.get("VERSION_CODENAME", ""),
+        "name": found.get("PRETTY_NAME", "Linux"),
+    }
+
+
+def default_address() -> str:
+    """Sends nothing: to connect a datagram socket only chooses a route, here to an address of no machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
 
 
 def package_states(names: list[str]) -> dict[str, Any]:
@@ -339,6 +416,11 @@ def main() -> None:
     module.exit_json(
         changed=False,
         architecture=output_of("dpkg", "--print-architecture").strip(),
+        machine=os.uname().machine,
+        distribution=distribution(),
+        machine_id=first_line("/etc/machine-id"),
+        ssh_host_key=first_line("/etc/ssh/ssh_host_ed25519_key.pub"),
+        default_address=default_address(),
         addresses=output_of("hostname", "--all-ip-addresses").split(),
         **package_states(params["packages"]),
         units=unit_states(params["units"]),

@@ -234,3 +234,50 @@ def test_addresses(programs: Path, execute: Execute) -> None:
     assert execute()["addresses"] == []
     program(programs, "hostname", "10.0.0.1 fd00::1 ")
     assert execute()["addresses"] == ["10.0.0.1", "fd00::1"]
+
+
+OS_RELEASE = """PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"
+NAME="Raspbian GNU/Linux"
+VERSION_ID="12"
+# a comment with an = and a "
+VERSION_CODENAME=bookworm
+ID=raspbian
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(
+            OS_RELEASE,
+            {"id": "raspbian", "version": "12", "codename": "bookworm", "name": "Raspbian GNU/Linux 12 (bookworm)"},
+            id="Raspbian",
+        ),
+        pytest.param(
+            "ID=debian\nPRETTY_NAME='Debian GNU/Linux forky/sid'\n",
+            {"id": "debian", "version": "0", "codename": "", "name": "Debian GNU/Linux forky/sid"},
+            id="no release yet",
+        ),
+        pytest.param(None, {"id": "linux", "version": "0", "codename": "", "name": "Linux"}, id="no such file"),
+    ],
+)
+def test_the_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, expected: dict[str, str]
+) -> None:
+    path = tmp_path / "os-release"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr(host_info, "OS_RELEASE", str(path))
+    assert host_info.distribution() == expected
+
+
+def test_what_tells_one_machine_from_another(execute: Execute) -> None:
+    done = execute()
+    assert done["machine"] == os.uname().machine
+    assert done["machine_id"] == host_info.first_line("/etc/machine-id")
+    assert host_info.first_line("/no such file") == ""
+
+
+def test_the_address_is_one_of_the_host(execute: Execute) -> None:
+    address = execute()["default_address"]
+    assert address == "" or f" {address}\n" in Path("/proc/net/fib_trie").read_text()

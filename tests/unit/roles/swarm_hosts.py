@@ -19,12 +19,12 @@ cat "{answers}/$host"
 INACTIVE = {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False, "Error": ""}
 GATHERED: dict[str, Any] = {
     "architecture": "arm64",
+    "default_address": "10.0.0.9",
     "engine_error": "",
     "containers": {"gitlab-runner": None},
     "files": {},
     "services": [],
 }
-FACTS = {"default_ipv4": {"address": "10.0.0.9"}}
 
 
 def worker(node_id: str) -> dict[str, Any]:
@@ -93,7 +93,6 @@ class Swarm:
         }
         tasks = [
             {"ansible.builtin.set_fact": {"pifleet_host": "{{ gathered[inventory_hostname] }}"}},
-            {"ansible.builtin.set_fact": {**FACTS, "cacheable": True}},
             {"ansible.builtin.include_role": {"name": f"pifleet.ci.{role}", "tasks_from": part}},
         ]
         plays = [{"hosts": ":".join(hosts), "tasks": tasks, "vars": {"gathered": gathered, **variables}}]

@@ -15,8 +15,11 @@ pytestmark = pytest.mark.slow
 
 INACTIVE = {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False, "Error": ""}
 DAEMON_JSON = "/etc/docker/daemon.json"
+DEBIAN_12 = {"id": "debian", "version": "12", "codename": "bookworm", "name": "Debian GNU/Linux 12 (bookworm)"}
 HOST: dict[str, Any] = {
     "architecture": "arm64",
+    "machine": "aarch64",
+    "distribution": DEBIAN_12,
     "packages": {"docker.io": "26.1.5"},
     "held_packages": [],
     "units": {
@@ -37,7 +40,6 @@ HOST: dict[str, Any] = {
     "engine": {"version": "26.1.5", "swarm": INACTIVE},
     "engine_error": "",
 }
-FACTS = {"machine": "aarch64", "distribution": "Debian", "distribution_version": "12.8"}
 SWARM = {"swarm_managers": ["pi-01"], "swarm_workers": []}
 
 
@@ -52,9 +54,8 @@ def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **
         "ansible.builtin.set_fact": {"pifleet_host": "{{ gathered[inventory_hostname] }}"},
         "when": "gathered[inventory_hostname] | length > 0",
     }
-    facts = {"ansible.builtin.set_fact": {**FACTS, **variables.pop("facts", {}), "cacheable": True}}
     include = {"ansible.builtin.include_role": {"name": f"pifleet.ci.{role}", "tasks_from": part}}
-    plays = [{"hosts": "all", "tasks": [gathered, facts, include], "vars": {"gathered": hosts, **variables}}]
+    plays = [{"hosts": "all", "tasks": [gathered, include], "vars": {"gathered": hosts, **variables}}]
     done = play.run_plays(plays, hosts=hosts)
     assert play.module_executions == 0
     return " ".join((done.stdout + done.stderr).split())
@@ -65,18 +66,19 @@ def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **
     [
         pytest.param(
             "docker", "preflight",
-            {"packages": {"docker-ce": "29"}}, {"facts": {"machine": "armv6l"}},
+            {"packages": {"docker-ce": "29"}, "machine": "armv6l"}, {},
             ["pi-01 is an ARMv6 board", "pi-01 has the package docker-ce, which would be removed"],
             id="two reasons at once",
         ),
         pytest.param(
-            "docker", "preflight", {}, {"facts": {"distribution": "Fedora"}},
-            ["pi-01 runs Fedora 12.8, which is not supported"],
+            "docker", "preflight", {"distribution": {**DEBIAN_12, "id": "fedora", "name": "Fedora 44"}}, {},
+            ["pi-01 runs Fedora 44, which is not supported"],
             id="another distribution",
         ),
         pytest.param(
-            "docker", "preflight", {}, {"facts": {"distribution_version": "11.9"}},
-            ["pi-01 runs Debian 11.9, which is not supported"],
+            "docker", "preflight",
+            {"distribution": {"id": "raspbian", "version": "11", "codename": "bullseye", "name": "Raspbian 11"}}, {},
+            ["pi-01 runs Raspbian 11, which is not supported"],
             id="an old release",
         ),
         pytest.param(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 DAEMON_JSON = "/etc/docker/daemon.json"
 APT = "/etc/apt/apt.conf.d/52pifleet-ci"
 ENGINE = {"docker.io": "26.1.5+dfsg1-9", "docker-cli": "26.1.5+dfsg1-9", "containerd": "1.7", "runc": "1.1"}
-FACTS = {"machine": "aarch64", "distribution": "Debian", "distribution_version": "13"}
+DEBIAN_13 = {"id": "debian", "version": "13", "codename": "trixie", "name": "Debian GNU/Linux 13 (trixie)"}
 STATE = {"LocalNodeState": "inactive"}
 UNITS = {
     "docker.service": {"enabled": "enabled", "active": "active"},
@@ -35,6 +35,8 @@ def host(**changes: Any) -> dict[str, Any]:
     files |= {name: changes.pop(name) for name in list(changes) if name.startswith("/")}
     return {
         "architecture": "arm64",
+        "machine": "aarch64",
+        "distribution": DEBIAN_13,
         "packages": {**ENGINE, "apparmor": "4", "python3-docker": "7"},
         "held_packages": [],
         "units": UNITS,
@@ -56,7 +58,6 @@ def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -
     """The values of these variables of the role."""
     shown = "{{ {" + ", ".join(f"'{name}': _docker_{name}" for name in names) + "} | to_json }}"
     tasks = [
-        {"ansible.builtin.set_fact": {**FACTS, "cacheable": True}},
         {"ansible.builtin.include_role": {"name": "pifleet.ci.docker", "tasks_from": "preflight", "public": True}},
         {"ansible.builtin.raw": f"cat > {play.directory}/decided <<'END'\n{shown}\nEND"},
     ]

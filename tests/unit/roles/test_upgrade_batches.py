@@ -51,7 +51,7 @@ def run(play: Play, breaks: str = "", **variables: Any) -> tuple[str, list[str]]
     seen = {
         "docker_outdated": f"{{{{ inventory_hostname != '{CURRENT}' }}}}",
         "gitlab_runner_outdated": False,
-        "pifleet_host": {},
+        "pifleet_host": {"architecture": "arm64"},
         **variables,
     }
     wanted = ["Configure hosts that have nothing to upgrade", "Upgrade a batch of hosts after the other"]
@@ -61,7 +61,7 @@ def run(play: Play, breaks: str = "", **variables: Any) -> tuple[str, list[str]]
                 "hosts": "all",
                 "gather_facts": False,
                 "tasks": [
-                    {"ansible.builtin.set_fact": {**seen, "ansible_facts": {"machine": "aarch64"}}},
+                    {"ansible.builtin.set_fact": seen},
                     *plan,
                     *(named(tasks, name) for name in wanted),
                     *report,
