@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pytest
-from sizes import SOAK, drawn, one_of
+from sizes import SECONDS, dice
 
 SCENARIO = os.environ.get("PIFLEET_SCENARIO", "default")
-SCENARIOS = ("default", "swarm")
 
 
 def only_in(scenario: str) -> pytest.MarkDecorator:
@@ -18,14 +17,26 @@ def only_in(scenario: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(scenario != SCENARIO, reason=f"a test of the scenario {scenario}")
 
 
-def in_one_scenario(purpose: str) -> pytest.MarkDecorator:
-    """A mark for tests that both scenarios have, and that take long: one of them is drawn."""
-    here = SCENARIO in one_of(SCENARIOS, f"scenario of {purpose}")
-    return pytest.mark.skipif(not here, reason="drawn for the other scenario; with PIFLEET_SOAK=1 it runs in both")
+def takes(seconds: int, together: str = "") -> pytest.MarkDecorator:
+    """A mark for a test that takes long: of these some are drawn. Tests with a common fixture are drawn together."""
+    return pytest.mark.takes(seconds, together)
 
 
-def some_of(tests: Sequence[str], count: int, purpose: str) -> dict[str, pytest.MarkDecorator]:
-    """Marks, by name, for tests that take minutes: `count` of them are drawn, each for one scenario."""
-    chosen = drawn(tests, len(tests) if SOAK else count, purpose)
-    left_out = pytest.mark.skip(reason="another one is drawn; with PIFLEET_SOAK=1 all of them run")
-    return {test: in_one_scenario(f"{purpose}: {test}") if test in chosen else left_out for test in tests}
+def leave_out(items: Iterable[pytest.Item]) -> None:
+    """Skip those of the tests that take long that are not drawn for this run in this scenario."""
+    groups: dict[str, tuple[int, list[pytest.Item]]] = {}
+    for item in items:
+        mark = item.get_closest_marker("takes")
+        if mark and not any(skip.args[0] for skip in item.iter_markers("skipif")):
+            seconds, together = mark.args
+            groups.setdefault(together or item.nodeid, (seconds, []))[1].append(item)
+    left = SECONDS
+    names = sorted(groups)
+    for name in dice(f"tests of {SCENARIO}").sample(names, len(names)):
+        seconds, tests = groups[name]
+        if seconds <= left:
+            left -= seconds
+        else:
+            reason = f"takes {seconds} s and is not drawn; PIFLEET_SECONDS={SECONDS}"
+            for test in tests:
+                test.add_marker(pytest.mark.skip(reason=reason))

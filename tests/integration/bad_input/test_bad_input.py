@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fake_gitlab import tls
+from integration.scenarios import takes
 from lab.fleet import GitLab, Lab, Play
 from testinfra.host import Host
 
@@ -143,6 +144,7 @@ def test_a_wrong_become_password(lab: Lab, tmp_path: Path) -> None:
     assert play.recap["pi-03"]["failed"] == 0
 
 
+@takes(45)
 def test_a_runner_that_does_not_come_up(lab: Lab, pis: dict[str, Host]) -> None:
     # An image in which no GitLab Runner is: its container starts and ends, again and again.
     image = lab.variables["lab_job_image"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fake_gitlab import tls
-from integration.scenarios import in_one_scenario, only_in
+from integration.scenarios import only_in, takes
 from lab.fleet import JOB_ENDS, GitLab, Lab, eventually
 from testinfra.host import Host
 
@@ -31,8 +31,8 @@ def running_job(gitlab: GitLab) -> int:
 @pytest.mark.parametrize(
     ("changes", "restarts"),
     [
-        pytest.param({"concurrent": 3}, False, id="concurrent", marks=in_one_scenario("concurrent")),
-        pytest.param({"listen_address": "127.0.0.1:9252"}, True, id="listen_address", marks=in_one_scenario("address")),
+        pytest.param({"concurrent": 3}, False, id="concurrent", marks=takes(25)),
+        pytest.param({"listen_address": "127.0.0.1:9252"}, True, id="listen_address", marks=takes(40)),
     ],
 )
 def test_a_running_job_survives(
@@ -52,7 +52,7 @@ def test_a_running_job_survives(
     assert lab.play("--limit", PI).recap[PI]["changed"] == 0
 
 
-@in_one_scenario("restart")
+@takes(45)
 def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pis: dict[str, Host]) -> None:
     before = started(pis[PI])
     settings = json.dumps({"gitlab_runner_global": {**SETTINGS, "listen_address": "127.0.0.1:9252"}})
@@ -70,7 +70,7 @@ def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pis: dic
     assert lab.play("--limit", PI).recap[PI]["changed"] == 0
 
 
-@in_one_scenario("untold CA")
+@takes(20)
 def test_a_ca_that_no_play_has_told_of_is_read(lab: Lab, pis: dict[str, Host]) -> None:
     before = started(pis[PI])
     pis[PI].check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo >> $file; done")
@@ -90,6 +90,7 @@ def dies_before_the_process_is_touched(lab: Lab, *arguments: str, broken: dict[s
 
 
 @only_in("default")
+@takes(20)
 def test_a_container_that_cannot_be_run_leaves_the_former_one_running(lab: Lab, pis: dict[str, Host]) -> None:
     play = lab.play("--limit", PI, "-e", json.dumps({"_gitlab_runner_mounts": [{}]}))
     assert play.code != 0
@@ -104,7 +105,7 @@ def loaded(pi: Host) -> int:
     return log.count("Configuration loaded")
 
 
-@in_one_scenario("clock")
+@takes(17)
 def test_a_process_notices_although_the_clock_went_back(lab: Lab, pis: dict[str, Host]) -> None:
     # As on a Pi whose clock was ahead when the file was written last: what is written now looks older.
     before, count = started(pis[PI]), loaded(pis[PI])
@@ -117,7 +118,7 @@ def test_a_process_notices_although_the_clock_went_back(lab: Lab, pis: dict[str,
     assert lab.play("--limit", PI).code == 0
 
 
-@in_one_scenario("corrected CA")
+@takes(16)
 def test_a_corrected_ca_ends_the_rest_after_three_failures(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from integration.scenarios import takes
 from lab.fleet import GitLab, Lab, Play
 from testinfra.host import Host
 
@@ -31,6 +32,7 @@ def run(lab: Lab, playbook: Path, *parts: str, more: tuple[str, ...] = ()) -> Pl
     return play
 
 
+@takes(50)
 def test_jobs_end_before_the_stop_and_start_after_it(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], playbook: Path
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.scenarios import some_of
+from integration.scenarios import takes
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
 from testinfra.host import Host
 
@@ -16,8 +16,6 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 RUNNING = f"{DAEMON_JSON}.running"
 PREVIOUS = f"{DAEMON_JSON}.previous"
 MIRROR = "http://mirror.lab:5000/"
-
-DRAWN = some_of(("reload", "restart", "made up for", "rejected", "broken", "pinned"), 2, "engine")
 
 
 @pytest.fixture
@@ -68,7 +66,7 @@ def ended(gitlab: GitLab, number: int) -> bool:
     return "ended" in job["trace"]
 
 
-@DRAWN["reload"]
+@takes(26)
 def test_a_mirror_is_reloaded_under_a_running_job(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
     before, config = engine(pi), json.loads(content(pi))
     put(pi, json.dumps({**config, "registry-mirrors": ["http://theirs.lab/"], "debug": True}))
@@ -87,7 +85,7 @@ def test_a_mirror_is_reloaded_under_a_running_job(lab: Lab, gitlab: GitLab, pi: 
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
 
 
-@DRAWN["restart"]
+@takes(40)
 def test_a_restart_waits_for_the_running_job(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
     before = engine(pi)
     number = running_job(gitlab, name)
@@ -100,7 +98,7 @@ def test_a_restart_waits_for_the_running_job(lab: Lab, gitlab: GitLab, pi: Host,
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
 
 
-@DRAWN["made up for"]
+@takes(40)
 def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pi: Host, name: str) -> None:
     before = engine(pi)
     died = play(lab, name, {"log-level": "warn"}, _gitlab_runner_restart_marker="/none/marker")
@@ -112,7 +110,7 @@ def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pi: Host
     assert play(lab, name, {"log-level": "warn"}).recap[name]["changed"] == 0
 
 
-@DRAWN["rejected"]
+@takes(35)
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -140,7 +138,7 @@ def test_what_the_engine_rejects_costs_no_job(
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"
 
 
-@DRAWN["broken"]
+@takes(12)
 def test_an_engine_that_is_broken_for_another_reason_is_reported(lab: Lab, pi: Host, name: str) -> None:
     before = content(pi)
     flags = "/run/systemd/system/docker.service.d"
@@ -159,7 +157,7 @@ def test_an_engine_that_is_broken_for_another_reason_is_reported(lab: Lab, pi: H
     eventually(lambda: lab.play("--limit", name).code == 0)
 
 
-@DRAWN["pinned"]
+@takes(24)
 def test_a_pinned_version_is_held_until_it_is_not_pinned(lab: Lab, pis: dict[str, Host], name: str) -> None:
     pi, limit = pis[name], ("--limit", name)
     before, version = engine(pi), pi.package("docker.io").version

@@ -7,12 +7,12 @@ import tomllib
 from dataclasses import dataclass
 
 import pytest
-from integration.scenarios import in_one_scenario
+from integration.scenarios import takes
 from lab.fleet import Lab
 from plays.processes import ProcessWatcher
 from testinfra.host import Host
 
-pytestmark = in_one_scenario("secrecy")
+pytestmark = takes(16, together="secrecy")
 
 CHANGE = ["--limit", "pi-02", "-e", "gitlab_runner_global={'concurrent':3,'check_interval':2}"]
 

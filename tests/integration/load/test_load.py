@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from integration.scenarios import SCENARIO, some_of
+from integration.scenarios import SCENARIO, takes
 from lab.fleet import Lab
 from load.fleet import MODES, Fleet
 from load.measure import Measure, require_whole
@@ -19,7 +19,6 @@ LONGEST = 20
 SHORT = ("daemon-reload", "daemon-restart", "runner-image")
 """Those that leave every Pi where it is and need no package; `make load` has the others as well."""
 KILLED = one_of(SHORT, "killed under load")
-DRAWN = some_of(SHORT, 1, "load")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +36,8 @@ def measure(fleet: Fleet) -> Measure:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=DRAWN[name]) for name in SHORT],
-)
+@takes(110)
+@pytest.mark.parametrize("name", SHORT)
 def test_no_job_is_lost(fleet: Fleet, measure: Measure, name: str) -> None:
     result = measure.run(name, kill=name in KILLED)
     print(summary([result]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from integration.scenarios import takes
 from lab.fleet import GitLab, Lab, Play, eventually
 from testinfra.host import Host
 
@@ -50,6 +51,7 @@ def strangers_runner(gitlab: GitLab, pis: dict[str, Host]) -> Iterator[int]:
     gitlab.call("DELETE", f"/runners/{made['id']}")
 
 
+@takes(110)
 def test_a_pi_leaves_and_comes_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host], strangers_runner: int) -> None:
     system_id = pis[PI].check_output(f"cat {SYSTEM_ID}")
     its = {
@@ -105,6 +107,7 @@ def test_a_pi_that_answers_is_not_forgotten(lab: Lab, gitlab: GitLab) -> None:
     assert portraits(gitlab) == before
 
 
+@takes(55)
 def test_a_pi_that_never_answers_again_is_forgotten(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.scenarios import SCENARIO, only_in, some_of
+from integration.scenarios import SCENARIO, only_in, takes
 from lab.fleet import GitLab, Lab, Play
 from lab.offers import IMAGE_LABEL, offer_engine, push_runner, restore_runner, withdraw_engine
 from testinfra.host import Host
@@ -18,7 +18,6 @@ RUNNER = "gitlab-runner:lab"
 BROKEN_PACKAGE = "printf '#!/bin/sh\\nexit 1\\n' >tree/DEBIAN/preinst; chmod 755 tree/DEBIAN/preinst"
 CONTAINER = "$(docker ps -q --filter name=gitlab-runner)"
 pytestmark = pytest.mark.timeout(1500)
-DRAWN = some_of(("image", "rollback", "package"), 1, "upgrade")
 
 
 def upgrade(lab: Lab, *arguments: str) -> Play:
@@ -61,7 +60,7 @@ def offers(lab: Lab) -> Iterator[None]:
         withdraw_engine(lab, name)
 
 
-@DRAWN["image"]
+@takes(110)
 def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host], tmp_path: Path
 ) -> None:
@@ -89,7 +88,7 @@ def test_another_image_under_the_tag_runs_on_every_pi_that_answers(
     assert_whole(lab, gitlab)
 
 
-@DRAWN["rollback"]
+@takes(80)
 def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: GitLab, pis: dict[str, Host]) -> None:
     before = {name: (running_image(pi), started(pi)) for name, pi in pis.items()}
     push_runner(lab, RUNNER, "broken", 'ENTRYPOINT ["/usr/bin/dumb-init", "/usr/bin/busybox"]', 'CMD ["sleep", "1000"]')
@@ -107,7 +106,7 @@ def test_an_image_that_does_not_come_online_is_rolled_back(lab: Lab, gitlab: Git
     assert_whole(lab, gitlab)
 
 
-@DRAWN["package"]
+@takes(70)
 def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
     lab: Lab, gitlab: GitLab, pis: dict[str, Host]
 ) -> None:
@@ -124,6 +123,7 @@ def test_a_package_that_cannot_be_installed_leaves_the_runner_running(
 
 
 @only_in("default")
+@takes(14)
 def test_nothing_stops_for_a_package_beside_which_jobs_can_run(lab: Lab, pis: dict[str, Host]) -> None:
     pis["pi-02"].check_output("dpkg --force-depends --remove python3-docker")
     before = started(pis["pi-02"])
@@ -133,6 +133,7 @@ def test_nothing_stops_for_a_package_beside_which_jobs_can_run(lab: Lab, pis: di
 
 
 @only_in("default")
+@takes(20)
 def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis: dict[str, Host]) -> None:
     # In check mode: a simulated Pi has the boot ID of this machine, so a reboot of it cannot be noticed.
     pis["pi-02"].check_output("touch /run/reboot-required")
@@ -145,6 +146,7 @@ def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis
 
 
 @only_in("default")
+@takes(12)
 def test_what_is_no_batch_is_refused_before_anything_stops(lab: Lab, pis: dict[str, Host]) -> None:
     before = {name: started(pi) for name, pi in pis.items()}
     play = upgrade(lab, "-e", "pifleet_serial=few")
