@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.difference import config_differs
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import ConfigTomlError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
@@ -79,6 +80,8 @@ class ActionModule(ActionBase):
             warnings.append(
                 f"{host}: {options['config_path']} was empty or corrupt; the backup {file.recovered_from} is restored."
             )
+        if options["config"]:
+            reply["config_differs"] = reply["changed"] or config_differs(file.latest, options["config"])
         reply["warnings"] = list(dict.fromkeys(warnings))
         if failures:
             raise AnsibleActionFail("\n".join(failures), result=reply)

@@ -209,6 +209,30 @@ options:
         description: As O(state).
         type: str
         choices: [present, absent]
+  config:
+    description:
+      - What M(pifleet.ci.runner_config) is to merge into the file afterwards. Nothing of it is written here, but
+        RV(config_differs) says whether there is anything to do for that module, which would read the file once more.
+    type: dict
+    suboptions:
+      global:
+        description: As O(pifleet.ci.runner_config#module:global).
+        type: dict
+        default: {}
+      runners:
+        description: As O(pifleet.ci.runner_config#module:runners).
+        type: list
+        elements: dict
+        default: []
+      purge:
+        description: As O(pifleet.ci.runner_config#module:purge).
+        type: bool
+        default: false
+      unknown_keys:
+        description: As O(pifleet.ci.runner_config#module:unknown_keys).
+        type: str
+        choices: [fail, warn, ignore]
+        default: fail
 notes:
   - Attributes that are not given are left as they are in GitLab.
   - Without O(api_token) GitLab neither shows nor changes attributes; they are set once at the registration, or not
@@ -317,6 +341,12 @@ runners:
   returned: always
   type: list
   elements: dict
+config_differs:
+  description:
+    - Whether M(pifleet.ci.runner_config) would change the file, or fail or warn, with the options in O(config).
+    - A change that somebody makes after the reading is not known to it.
+  returned: with O(config)
+  type: bool
 recovered_from:
   description: The backup that was restored in place of the corrupt file.
   returned: when O(recover) was needed

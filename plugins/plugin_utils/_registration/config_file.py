@@ -55,6 +55,11 @@ class ConfigFile:
     def remove(self, seen: HostFile) -> HostFile:
         return self._written(remove_host_file(self._action, self._task_vars, seen))
 
+    @property
+    def latest(self) -> HostFile | None:
+        """What was read or written last."""
+        return self._latest[0] if self._latest else None
+
     def share(self) -> None:
         """Let the next reading be what was read or written last: one execution on the host serves several runners.
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.difference import COMPARED_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     ATTRIBUTES,
     DESCRIPTION_LIMIT,
@@ -65,7 +66,11 @@ RUNNERS_OPTION: dict[str, Any] = {
         if name not in FILE_OPTIONS
     },
 }
-ARGUMENT_SPEC: dict[str, Any] = {**REGISTRATION_OPTIONS, "runners": RUNNERS_OPTION}
+ARGUMENT_SPEC: dict[str, Any] = {
+    **REGISTRATION_OPTIONS,
+    "runners": RUNNERS_OPTION,
+    "config": {"type": "dict", "options": COMPARED_OPTIONS},
+}
 """The argument spec of gitlab_runner_register."""
 
 OWNERS = {"instance_type": None, "group_type": "group_id", "project_type": "project_id"}

@@ -11,6 +11,7 @@ import yaml
 from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as wait_action
 from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import gitlab_runner_register, gitlab_runner_wait
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.difference import COMPARED_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import plan
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     ARGUMENT_SPEC,
@@ -37,6 +38,14 @@ def test_options_of_a_runner_agree() -> None:
     documented = yaml.safe_load(gitlab_runner_register.DOCUMENTATION)["options"]["runners"]["suboptions"]
     assert set(documented) == set(RUNNERS_OPTION["options"])
     for name, spec in RUNNERS_OPTION["options"].items():
+        for aspect in ("type", "default", "choices", "required", "elements"):
+            assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
+
+
+def test_options_of_config_agree() -> None:
+    documented = yaml.safe_load(gitlab_runner_register.DOCUMENTATION)["options"]["config"]["suboptions"]
+    assert set(documented) == set(COMPARED_OPTIONS)
+    for name, spec in COMPARED_OPTIONS.items():
         for aspect in ("type", "default", "choices", "required", "elements"):
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 

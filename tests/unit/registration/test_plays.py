@@ -127,6 +127,20 @@ def test_several_runners_share_one_reading_of_their_file(play: Play, world: Worl
     assert world.gitlab.runners == {}
 
 
+@on_one_core
+def test_the_reading_tells_whether_the_config_differs(play: Play) -> None:
+    same = {"global": {"concurrent": 1}, "runners": [{"name": "docker", "executor": "docker"}]}
+    tasks = [
+        {**play.task(config=same), "register": "registered"},
+        {"pifleet.ci.runner_config": {"path": str(play.config), **same}},
+        {**play.task(config=same), "register": "again"},
+        {**play.task(config={**same, "global": {"concurrent": 2}}), "register": "changed"},
+        {"ansible.builtin.debug": {"msg": "{{ [registered, again, changed] | map(attribute='config_differs') }}"}},
+    ]
+    done = play.run(tasks, play.host.name, "-v")
+    assert '"msg": [ true, false, true ]' in " ".join(done.stdout.split()), done.stdout + done.stderr
+
+
 def test_a_runner_that_fails_does_not_stop_the_others(play: Play, world: World) -> None:
     done = play.register(name=None, runners=[{"name": "docker", "project_id": 4711}, {"name": "shell"}])
     assert "4711" in sentence(done)
