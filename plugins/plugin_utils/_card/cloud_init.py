@@ -61,11 +61,19 @@ def user_data(settings: Settings, password_hash: str) -> str:
         "manage_etc_hosts": "localhost",
         "user": user,
         "ssh_pwauth": False,
-        **({"locale": settings.locale} if settings.locale else {}),
+        **_locale(settings.locale),
         **({"timezone": settings.timezone} if settings.timezone else {}),
         "runcmd": commands,
     }
     return f"#cloud-config\n{mark(settings.hostname)}\n{_yaml(document)}"
+
+
+def _locale(locale: str) -> dict[str, Any]:
+    """cloud-init runs locale-gen with the locale as argument, which Debian's, unlike Ubuntu's, does not look at."""
+    if not locale:
+        return {}
+    listed = {"path": "/etc/locale.gen", "content": f"{locale} UTF-8\n", "append": True}
+    return {"locale": locale, **({} if locale.startswith("C.") else {"write_files": [listed]})}
 
 
 def network_config(settings: Settings) -> str:

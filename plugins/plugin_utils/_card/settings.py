@@ -17,7 +17,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._card.wifi import pre_s
 
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123, one label
 USER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-LOCALE = re.compile(r"(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.(UTF-8|utf8))?(@[a-z]+)?")
+LOCALE = re.compile(r"(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8")
 TIME_ZONE = re.compile(r"[A-Z][\w+-]*(/[A-Z][\w+-]*)*")
 KEY_TYPES = (
     "ssh-ed25519",
@@ -105,7 +105,7 @@ def _problems(options: Mapping[str, Any]) -> Iterator[str]:
     if any(options["wifi"].values()):
         yield from _wifi_problems(options["wifi"])
     if options["locale"] and not LOCALE.fullmatch(options["locale"]):
-        yield f"card_locale is {options['locale']!r}, which is no locale: give one such as en_GB.UTF-8."
+        yield f"card_locale is {options['locale']!r}, which is no locale in UTF-8: give one such as en_GB.UTF-8."
     if options["timezone"] and not known_time_zone(options["timezone"]):
         yield (
             f"card_timezone is {options['timezone']!r}, which is no time zone: "

@@ -103,6 +103,13 @@ def test_sudo_asks_for_the_password_although_the_images_default_user_need_not_gi
     assert "hashed_passwd" not in free
 
 
+def test_a_locale_is_made_before_it_is_set() -> None:
+    document: Any = yaml.safe_load(cloud_init.user_data(settings(locale="de_DE.UTF-8"), HASH))
+    assert document["locale"] == "de_DE.UTF-8"
+    assert document["write_files"] == [{"path": "/etc/locale.gen", "content": "de_DE.UTF-8 UTF-8\n", "append": True}]
+    assert "write_files" not in yaml.safe_load(cloud_init.user_data(settings(locale="C.UTF-8"), HASH))
+
+
 def test_the_instance_is_another_one_exactly_if_a_document_is() -> None:
     one, two = cloud_init.meta_data(settings(), "a", "b"), cloud_init.meta_data(settings(), "a", "c")
     assert one == cloud_init.meta_data(settings(), "a", "b")
