@@ -110,7 +110,6 @@ options:
     type: bool
     default: false
 requirements:
-  - passlib, for a O(password) (on the control node)
   - mtools, for images and devices (on the control node)
 attributes:
   check_mode:

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._card.passwords import HASH, stable_hash
+from ansible_collections.pifleet.ci.plugins.plugin_utils._card.sha512_crypt import sha512_crypt
 from card_fixtures import PASSWORD
 
 pytestmark = pytest.mark.slow  # openssl is installed by scripts/setup_lab.sh
@@ -17,12 +18,18 @@ def openssl(password: str, salt: str) -> str:
     return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("password", [PASSWORD, "pässwörd", "a'b\"c$d\\e"])
+@pytest.mark.parametrize("password", [PASSWORD, "x", "pässwörd", "a'b\"c$d\\e", "x" * 64, "long " * 30])
 def test_it_is_the_one_of_openssl(password: str) -> None:
     made = stable_hash(password, "")
     assert HASH.fullmatch(made)
-    salt = made.split("$")[-2]
-    assert made.split("$")[-1] == openssl(password, salt).split("$")[-1]
+    assert made == openssl(password, made.split("$")[2])
+
+
+def test_another_number_of_rounds() -> None:
+    """The second example of the specification."""
+    digest = "OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v."
+    made = f"$6$rounds=10000$saltstringsaltst${digest}"
+    assert sha512_crypt("Hello world!", "saltstringsaltst", 10000) == made
 
 
 def test_it_stays_and_changes_with_the_password() -> None:
