@@ -25,6 +25,11 @@ DOCKER = {
     "gitlab": {"tag_list": ["rpi", "docker", PI]},
     "config": {"docker": {"image": "{{ lab_job_image }}"}},
 }
+SOCKET = {
+    "name": "docker-socket",
+    "gitlab": {"tag_list": ["rpi", "docker-build", PI]},
+    "config": {"docker": {"image": "{{ lab_docker_job_image }}", "volumes": ["/cache"]}},
+}
 SHELL = {"name": "shell", "gitlab": {"tag_list": ["rpi", "shell", PI]}, "config": {"executor": "shell"}}
 pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 together = takes(300, "package")
@@ -64,7 +69,7 @@ class Fleet:
         wanted = {
             "gitlab_runner_deployment": "package",
             "gitlab_runner_package": {**self.offer.settings, "version": version},
-            "gitlab_runner_runners": [DOCKER, SHELL],
+            "gitlab_runner_runners": [DOCKER, SOCKET, SHELL],
             **settings,
         }
         return self.play(*arguments, playbook=playbook, **wanted)
@@ -160,7 +165,7 @@ def test_jobs_of_both_executors(fleet: Fleet, pi: Host) -> None:
     assert "I am gitlab-runner" in fleet.runs("shell", "echo I am $(id -un)")
     fleet.runs("docker", "true")
     assert pi.run("id -nG gitlab-runner | grep -w docker").rc == 1
-    runners = [DOCKER, {**SHELL, "docker_group": True}]
+    runners = [DOCKER, SOCKET, {**SHELL, "docker_group": True}]
     pi.check_output(f"echo 'clear_console -q' > {BASH_LOGOUT}")
     fleet.is_(fleet.package(gitlab_runner_runners=runners))
     assert not pi.file(BASH_LOGOUT).exists
