@@ -224,7 +224,7 @@ def test_another_version_waits_for_jobs_and_a_broken_one_is_given_up(fleet: Flee
     assert failed.code != 0
     fleet.has_ended(number)
     assert f"{PI}: GitLab Runner cannot be installed as declared" in " ".join(failed.output.split())
-    assert (active(pi).split()[0], len(processes(pi))) == ("active", 1)
+    assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, NEW)
     fleet.runs("shell", "true")
     fleet.is_(fleet.package(NEW))
 

@@ -260,3 +260,10 @@ def test_the_playbook_upgrade_leaves_the_version_to_the_inventory(play: Play) ->
     output = refused(play, installed(play), part="outdated", gitlab_runner_package={"version": "19.4.0-1"})
     assert "pi-01 has 19.3.0-1 of the package gitlab-runner, and gitlab_runner_package asks for 19.4.0-1" in output
     assert decided(play, installed(play), "packages_differ") == [False]
+
+
+@on_one_core
+def test_the_way_back_is_to_the_versions_that_were_there(play: Play) -> None:
+    [targets] = decided(play, installed(play), "previous_targets", gitlab_runner_package={"version": "19.4.*"})
+    assert sorted(targets) == ["gitlab-runner-helper-images=19.3.0-1", "gitlab-runner=19.3.0-1"]
+    assert decided(play, host(), "previous_targets") == [[]]
