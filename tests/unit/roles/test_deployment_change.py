@@ -44,24 +44,28 @@ def log_in_place_of(task: dict[str, Any], breaks: str) -> dict[str, Any]:
     if module in ("ansible.builtin.fail", "ansible.builtin.set_fact"):
         return task
     options = task[module]
-    entry = options if isinstance(options, str) else f"{module} {options.get('state', '')}".strip()
+    if module == "ansible.builtin.include_tasks":
+        entry = options
+    else:
+        entry = f"{module} {options.get('state', '')}".strip() if isinstance(options, dict) else module
     kept = {key: value for key, value in task.items() if key in ("name", "when", "register")}
     return {**kept, "ansible.builtin.raw": f"echo {entry} >> log", "failed_when": entry == breaks}
 
 
 def steps(play: Play, part: str, gathered: dict[str, Any], breaks: str = "", **options: Any) -> list[str]:
     """What was done, in order. What is stopped is the unit, if there is one."""
-    tasks = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / f"{part}.yml").read_text())]
-    (play.directory / "part.yml").write_text(json.dumps(tasks))
+    logged = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / f"{part}.yml").read_text())]
+    (play.directory / "part.yml").write_text(json.dumps(logged))
     role = {"name": "pifleet.ci.gitlab_runner", "tasks_from": "preflight", "public": True}
-    variables = {"pifleet_host": host(**gathered), **SETTINGS, "gitlab_runner_deployment": part, **options}
+    deployment = part if part == "container" else "package"
+    variables = {**SETTINGS, "gitlab_runner_deployment": deployment, **options}
     stopped = {"_gitlab_runner_stopped": {"stdout": UNIT, "changed": True}} if "units" in gathered else {}
-    done = play.run_plays(
-        [{
-            "hosts": "all", "vars": {**variables, **stopped},
-            "tasks": [{"ansible.builtin.include_role": role}, {"ansible.builtin.include_tasks": "part.yml"}],
-        }]
-    )  # fmt: skip
+    tasks = [
+        {"ansible.builtin.set_fact": {"pifleet_host": host(**gathered)}},
+        {"ansible.builtin.include_role": role},
+        {"ansible.builtin.include_tasks": "part.yml"},
+    ]
+    done = play.run_plays([{"hosts": "all", "vars": {**variables, **stopped}, "tasks": tasks}])
     assert f"failed={int(bool(breaks))}" in done.stdout, done.stdout + done.stderr
     return (play.directory / "log").read_text().splitlines()
 
@@ -116,3 +120,11 @@ def test_the_package_goes_after_the_container_runs(play: Play) -> None:
     ]  # fmt: skip
     (play.directory / "log").unlink()
     assert steps(play, "container", {**AS_PACKAGE, **pulled}, RUNS_CONTAINER)[-2:] == [RUNS_CONTAINER, "resume.yml"]
+
+
+def test_the_task_of_a_service_that_is_removed_is_waited_for(play: Play) -> None:
+    swarm = {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}
+    manager = {"engine": {"version": "26.1.5", "swarm": swarm}, "services": ["gitlab-runner"]}
+    assert steps(play, "remove_service", manager, gitlab_runner_swarm_managers=["pi-01"]) == [
+        "community.docker.docker_swarm_service absent", "ansible.builtin.shell",
+    ]  # fmt: skip
