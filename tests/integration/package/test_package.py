@@ -32,7 +32,7 @@ SOCKET = {
 }
 SHELL = {"name": "shell", "gitlab": {"tag_list": ["rpi", "shell", PI]}, "config": {"executor": "shell"}}
 pytestmark = [only_in("default"), pytest.mark.timeout(900)]
-together = takes(300, "package")
+together = takes(450, "package")
 
 
 @pytest.fixture(scope="module")
