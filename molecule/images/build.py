@@ -34,15 +34,20 @@ def runner_image() -> str:
                 f"GITLAB_RUNNER_IMAGE is {image}, which this machine's Docker engine does not have: pull it first."
             )
         return image
+    kind = "local" if shutil.which("gitlab-runner") else "standin"
+    return _runner_image(f"pifleet/gitlab-runner:{kind}", runner_files())
+
+
+def runner_files() -> dict[str, Path]:
+    """The files of GitLab Runner by their path below the root: those of the program on PATH, else of the stand-in."""
     program = shutil.which("gitlab-runner")
     if program:
-        return _runner_image("pifleet/gitlab-runner:local", {"usr/bin/gitlab-runner": Path(program)})
-    files = {
+        return {"usr/bin/gitlab-runner": Path(program)}
+    return {
         "usr/lib/runner_standin": _STANDIN,
         "usr/lib/runner_standin/config_schema.json": _CONFIG_SCHEMA,
         "usr/bin/gitlab-runner": _DIRECTORY / "runner" / "standin",
     }
-    return _runner_image("pifleet/gitlab-runner:standin", files)
 
 
 def helper_image() -> str | None:
@@ -84,7 +89,7 @@ def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[s
         for name in ("passwd", "group"):
             shutil.copy(_DIRECTORY / name, context / "root" / "etc")
         for target, source in files.items():
-            _copy(source, context / "root" / target)
+            copy(source, context / "root" / target)
         recipe = _digest(context, base)
         label = f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
         if docker("image", "inspect", "-f", label, tag, check=False) != recipe:
@@ -94,7 +99,8 @@ def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[s
     return tag
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or the files of a directory into another."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)

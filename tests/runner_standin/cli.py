@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", parents=[common], help="request jobs and run them")
     run.add_argument("-d", "--working-directory", type=Path, default=Path.cwd())
     run.add_argument("-u", "--user", help="user of shell jobs")
+    run.add_argument("-n", "--service", help="name of the service, as the unit of the package gives it; without effect")
     run.set_defaults(command=_run)
     verify = commands.add_parser("verify", parents=[common], help="verify the tokens with GitLab")
     verify.add_argument("-n", "--name")

@@ -22,7 +22,8 @@ GATHERED: dict[str, Any] = {
     "default_address": "10.0.0.9",
     "engine_error": "",
     "containers": {"gitlab-runner": None},
-    "files": {},
+    "files": {"/etc/systemd/system/gitlab-runner.service.d/pifleet-ci.conf": None},
+    "units": {"gitlab-runner.service": {"enabled": "", "active": "inactive"}},
     "services": [],
 }
 

@@ -25,7 +25,7 @@ def found(play: Play, name: str) -> str:
     (inventory / "ours.crt").touch()
     (play.directory / "playbook.crt").touch()
     tasks = [
-        {"ansible.builtin.include_vars": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main.yml")},
+        {"ansible.builtin.include_vars": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main" / "main.yml")},
         {"ansible.builtin.debug": {"msg": "CA=({{ _gitlab_runner_ca_file }})"}},
     ]
     plays = [{"hosts": "pi-02", "tasks": tasks, "vars": {"gitlab_runner_ca_file": name}}]

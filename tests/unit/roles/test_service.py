@@ -83,7 +83,10 @@ def test_a_manager_without_a_majority_is_passed_over(swarm: Swarm) -> None:
 def test_no_container_beside_the_service_that_stays(swarm: Swarm) -> None:
     swarm.answer("pi-03", worker("n3"), rc=0, stdout="0123456789ab")
     output = swarm.run({"pi-03": worker("n3")}, **{**SERVICE, "part": "container"})
-    assert "pi-03 cannot run the container beside the service, which stays because pi-01, pi-02 is not in" in output
+    assert (
+        "pi-03 cannot run GitLab Runner by itself beside the service, which stays because pi-01, pi-02 is not in"
+        in output
+    )
     assert swarm.asked == ["pi-03"]
 
 

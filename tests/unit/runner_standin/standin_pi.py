@@ -61,7 +61,9 @@ class Pi:
         return subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=False, timeout=20)
 
     def start(self) -> None:
-        command = [*self.program, "run", "--config", str(self.config), "--working-directory", str(self.folder)]
+        # As the unit of GitLab's package starts it, but for the user.
+        options = ["--config", self.config, "--working-directory", self.folder, "--service", "gitlab-runner"]
+        command = [*self.program, "run", *map(str, options)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=_ENVIRONMENT, start_new_session=True)
 

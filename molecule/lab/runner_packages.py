@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A signed apt repository of GitLab Runner on a Pi of the lab, laid out as GitLab's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from images.packages import runner_packages
+
+from .fleet import Lab
+from .host import docker
+
+_DIRECTORY = "/var/lib/lab-runner-packages"
+_FIELDS = ("Package", "Version", "Architecture", "Maintainer", "Description", "Depends")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is offered: `settings` of gitlab_runner_package without a version, `debs` files of this machine."""
+
+    settings: dict[str, Any]
+    debs: dict[str, list[Path]]
+    """By version."""
+
+
+def offer_packages(lab: Lab, pi: str, folder: Path, versions: Collection[str], broken: Collection[str] = ()) -> Offer:
+    """Put a repository with these versions of GitLab Runner on the Pi. Those in `broken` cannot be installed.
+
+    folder: an empty one of this machine, for the packages and the key. Raises LabError.
+    """
+    release = dict(line.split("=", 1) for line in lab.ssh(pi, "cat /etc/os-release").splitlines() if "=" in line)
+    distribution, codename = (release[key].strip('"') for key in ("ID", "VERSION_CODENAME"))
+    architecture = lab.ssh(pi, "dpkg --print-architecture")
+    pool = folder / distribution / "pool"
+    pool.mkdir(parents=True)
+    debs = {version: runner_packages(pool, version, version in broken) for version in versions}
+    index = folder / distribution / "dists" / codename / "main" / f"binary-{architecture}"
+    index.mkdir(parents=True)
+    (index / "Packages").write_text("\n".join(_stanza(deb) for each in debs.values() for deb in each))
+    key = _sign(index.parents[1], codename, architecture)
+    withdraw_packages(lab, pi)
+    docker("cp", str(folder), f"pifleet-{lab.folder.name}-{pi}:{_DIRECTORY}")
+    lab.ssh(pi, f"chmod -R a+rX {_DIRECTORY}")
+    return Offer({"repository_url": f"file:{_DIRECTORY}", "repository_key": key}, debs)
+
+
+def withdraw_packages(lab: Lab, pi: str) -> None:
+    """Remove the repository from the Pi. Raises LabError."""
+    lab.ssh(pi, f"rm -rf {_DIRECTORY}")
+
+
+def _stanza(deb: Path) -> str:
+    shown = subprocess.run(
+        ["dpkg-deb", "--field", str(deb), *_FIELDS], check=True, capture_output=True, text=True
+    ).stdout
+    content = deb.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{shown.strip()}\nFilename: pool/{deb.name}\nSize: {len(content)}\nSHA256: {digest}\n"
+
+
+def _sign(suite: Path, codename: str, architecture: str) -> str:
+    """Write the signed InRelease of the suite, and return the key that signs it, ASCII-armored."""
+    packages = suite / "main" / f"binary-{architecture}" / "Packages"
+    content = packages.read_bytes()
+    release = [
+        "Origin: lab",
+        f"Codename: {codename}",
+        f"Suite: {codename}",
+        "Components: main",
+        f"Architectures: {architecture}",
+        "Date: Thu, 01 Jan 2026 00:00:00 UTC",
+        "SHA256:",
+        f" {hashlib.sha256(content).hexdigest()} {len(content)} {packages.relative_to(suite)}",
+    ]
+    with tempfile.TemporaryDirectory(prefix="pifleet-gpg-") as home:
+        environment = {**os.environ, "GNUPGHOME": home}
+
+        def gpg(*arguments: str, text: str = "") -> str:
+            command = ["gpg", "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", *arguments]
+            done = subprocess.run(command, input=text, check=True, capture_output=True, text=True, env=environment)
+            return done.stdout
+
+        gpg("--quick-generate-key", "The lab <nobody@lab.invalid>", "rsa3072", "sign", "never")
+        (suite / "InRelease").write_text(gpg("--clearsign", text="\n".join([*release, ""])))
+        key = gpg("--armor", "--export")
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False, env=environment)
+    return key

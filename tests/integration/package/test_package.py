@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deployment `package` on one Pi: there and back, with jobs running whenever something ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from integration.scenarios import only_in, takes
+from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
+from lab.runner_packages import Offer, offer_packages, withdraw_packages
+from testinfra.host import Host
+
+PI = "pi-01"
+UNIT = "gitlab-runner.service"
+OLD, NEW, BROKEN = "19.3.0-1", "19.4.0-1", "19.9.0-1"
+BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
+OURS = ("/etc/apt/sources.list.d/gitlab-runner.sources", f"/etc/systemd/system/{UNIT}.d", "/var/cache/pifleet-ci")
+DOCKER = {
+    "name": "docker",
+    "gitlab": {"tag_list": ["rpi", "docker", PI]},
+    "config": {"docker": {"image": "{{ lab_job_image }}"}},
+}
+SOCKET = {
+    "name": "docker-socket",
+    "gitlab": {"tag_list": ["rpi", "docker-build", PI]},
+    "config": {"docker": {"image": "{{ lab_docker_job_image }}", "volumes": ["/cache"]}},
+}
+SHELL = {"name": "shell", "gitlab": {"tag_list": ["rpi", "shell", PI]}, "config": {"executor": "shell"}}
+pytestmark = [only_in("default"), pytest.mark.timeout(900)]
+together = takes(450, "package")
+
+
+@pytest.fixture(scope="module")
+def offer(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offer]:
+    folder = tmp_path_factory.mktemp("packages") / "repository"
+    folder.mkdir()
+    yield offer_packages(lab, PI, folder, [OLD, NEW, BROKEN], broken=[BROKEN])
+    withdraw_packages(lab, PI)
+
+
+@pytest.fixture(scope="module")
+def fleet(lab: Lab, offer: Offer, gitlab: GitLab) -> Iterator[Fleet]:
+    """The Pi as a container at the beginning; as that again afterwards, whatever has happened."""
+    fleet = Fleet(lab, gitlab, offer)
+    fleet.is_(fleet.container())
+    yield fleet
+    fleet.is_(fleet.container(gitlab_runner_config_options={"purge": True}))
+    fleet.is_(lab.play("--limit", PI))
+
+
+class Fleet:
+    """One Pi of the lab, and plays with settings."""
+
+    def __init__(self, lab: Lab, gitlab: GitLab, offer: Offer) -> None:
+        self.lab, self.gitlab, self.offer = lab, gitlab, offer
+
+    def play(self, *arguments: str, playbook: str = "pifleet.ci.site", **settings: Any) -> Play:
+        return self.lab.play("--limit", PI, "-e", json.dumps(settings), *arguments, playbook=playbook)
+
+    def container(self, **settings: Any) -> Play:
+        return self.play(gitlab_runner_deployment="container", **settings)
+
+    def package(self, version: str = OLD, *arguments: str, playbook: str = "pifleet.ci.site", **settings: Any) -> Play:
+        wanted = {
+            "gitlab_runner_deployment": "package",
+            "gitlab_runner_package": {**self.offer.settings, "version": version},
+            "gitlab_runner_runners": [DOCKER, SOCKET, SHELL],
+            **settings,
+        }
+        return self.play(*arguments, playbook=playbook, **wanted)
+
+    def job(self, tag: str, *script: str) -> int:
+        number: int = self.gitlab.call("POST", "/jobs", script=list(script), tag_list=[PI, tag])["id"]
+        return number
+
+    def running_job(self, tag: str) -> int:
+        number = self.job(tag, "sleep 12", "echo ended")
+        self.gitlab.wait_for_job(number, ["running"], timeout=30)
+        return number
+
+    def has_ended(self, number: int) -> None:
+        job = self.gitlab.wait_for_job(number, JOB_ENDS, timeout=60)
+        assert (job["status"], "ended" in job["trace"]) == ("success", True), job["trace"]
+
+    def runs(self, tag: str, *script: str) -> str:
+        """Run a job and return what it prints."""
+        job = self.gitlab.wait_for_job(self.job(tag, *script), JOB_ENDS)
+        assert job["status"] == "success", job["trace"]
+        return str(job["trace"])
+
+    @staticmethod
+    def is_(play: Play) -> Play:
+        assert play.code == 0, play.output
+        return play
+
+
+@pytest.fixture(scope="module")
+def pi(pis: dict[str, Host]) -> Host:
+    return pis[PI]
+
+
+def processes(pi: Host) -> list[str]:
+    """The command lines of the processes that read a config.toml, also those in containers."""
+    shown: str = pi.check_output("ps -eo args")
+    return [
+        line
+        for line in shown.splitlines()
+        if re.search(r"(gitlab-runner|runner_standin) run ", line) and "init" not in line
+    ]
+
+
+def active(pi: Host) -> str:
+    """Whether the unit is active, and since when."""
+    shown: str = pi.check_output(f"systemctl show -p ActiveState,ActiveEnterTimestampMonotonic --value {UNIT}")
+    return shown
+
+
+def version(pi: Host) -> str:
+    shown: str = pi.check_output("dpkg-query -W -f '${Version}' gitlab-runner")
+    return shown
+
+
+@together
+def test_from_the_container_to_the_package(fleet: Fleet, gitlab: GitLab, pi: Host) -> None:
+    known = {runner["id"] for runner in gitlab.runners()}
+    system_id = pi.check_output("cat /etc/gitlab-runner/.runner_system_id")
+    number = fleet.running_job("docker")
+    check = fleet.is_(fleet.package(OLD, "--check"))
+    assert "Would run GitLab Runner on pi-01, as package." in check.output
+    fleet.is_(fleet.package())
+    fleet.has_ended(number)
+    assert pi.check_output("docker ps --all --quiet --filter name=gitlab-runner") == ""
+    assert len(processes(pi)) == 1
+    assert version(pi) == OLD
+    assert pi.check_output("apt-mark showhold").split() == ["gitlab-runner", "gitlab-runner-helper-images"]
+    assert pi.check_output("cat /etc/gitlab-runner/.runner_system_id") == system_id
+    assert len({runner["id"] for runner in gitlab.runners()} - known) == 1, "the shell runner"
+    assert not pi.file("/var/log/lab-pruned-images").exists
+    assert not pi.file(OURS[1] + "/pifleet-ci-inhibit.conf").exists
+
+
+@together
+def test_an_unchanged_run_is_as_cheap_as_with_the_container(fleet: Fleet, lab: Lab, pi: Host) -> None:
+    before = active(pi)
+    again = fleet.is_(fleet.package())
+    assert again.recap[PI]["changed"] == 0
+    here = [
+        entry
+        for entry in again.executions
+        if entry["host"] in (lab.addresses[PI], PI) and entry["transport"] != "local"
+    ]
+    assert len(here) <= 3, here
+    assert again.recap[PI]["ok"] + again.recap[PI]["skipped"] <= 16
+    assert active(pi) == before
+    assert fleet.is_(fleet.package(OLD, "--check", "--diff")).recap[PI]["changed"] == 0
+
+
+@together
+def test_jobs_of_both_executors(fleet: Fleet, pi: Host) -> None:
+    assert "I am gitlab-runner" in fleet.runs("shell", "echo I am $(id -un)")
+    fleet.runs("docker", "true")
+    assert pi.run("id -nG gitlab-runner | grep -w docker").rc == 1
+    runners = [DOCKER, SOCKET, {**SHELL, "docker_group": True}]
+    pi.check_output(f"echo 'clear_console -q' > {BASH_LOGOUT}")
+    fleet.is_(fleet.package(gitlab_runner_runners=runners))
+    assert not pi.file(BASH_LOGOUT).exists
+    assert "Server" in fleet.runs("shell", "docker version")
+    fleet.is_(fleet.package())
+    assert pi.run("id -nG gitlab-runner | grep -w docker").rc == 1
+
+
+@together
+def test_a_restart_and_a_new_ca_and_a_restarted_engine_lose_no_job(fleet: Fleet, pi: Host) -> None:
+    before, number = active(pi), fleet.running_job("shell")
+    settings = {"concurrent": 2, "check_interval": 2, "listen_address": "127.0.0.1:9252"}
+    fleet.is_(fleet.package(gitlab_runner_global=settings))
+    fleet.has_ended(number)
+    after = active(pi)
+    assert after != before
+    fleet.is_(fleet.package(gitlab_runner_global={**settings, "listen_address": None}))
+
+    before, count = active(pi), loaded(pi)
+    pi.check_output("for file in /etc/gitlab-runner/certs/*.crt; do echo >> $file; done")
+    fleet.is_(fleet.package())
+    eventually(lambda: loaded(pi) > count)
+    assert active(pi) == before
+
+    number = fleet.running_job("docker")
+    fleet.is_(fleet.package(docker_daemon_options={"log-level": "warn"}))
+    fleet.has_ended(number)
+    assert active(pi) != before
+    fleet.is_(fleet.package(docker_daemon_options={"log-level": None}))
+    assert fleet.is_(fleet.package()).recap[PI]["changed"] == 0
+
+
+def loaded(pi: Host) -> int:
+    log: str = pi.check_output(f"journalctl --unit {UNIT} --output cat")
+    return log.count("Configuration loaded")
+
+
+@together
+def test_another_version_waits_for_jobs_and_a_broken_one_is_given_up(fleet: Fleet, pi: Host) -> None:
+    upgrade = fleet.package(NEW, playbook="pifleet.ci.upgrade")
+    assert upgrade.code != 0
+    assert "gitlab_runner_package asks for 19.4.0-1: run the playbook site" in " ".join(upgrade.output.split())
+    number = fleet.running_job("shell")
+    fleet.is_(fleet.package(NEW))
+    fleet.has_ended(number)
+    assert version(pi) == NEW
+    assert fleet.is_(fleet.package(NEW)).recap[PI]["changed"] == 0
+
+    missing = fleet.package("20.*")
+    assert f"{PI}: gitlab-runner-helper-images=20.* and gitlab-runner=20.* cannot be had" in " ".join(
+        missing.output.split()
+    )
+    assert active(pi).split()[0] == "active"
+    number = fleet.running_job("shell")
+    failed = fleet.package(BROKEN)
+    assert failed.code != 0
+    fleet.has_ended(number)
+    assert f"{PI}: GitLab Runner cannot be installed as declared" in " ".join(failed.output.split())
+    assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, NEW)
+    fleet.runs("shell", "true")
+    fleet.is_(fleet.package(NEW))
+
+
+@together
+def test_packages_of_the_control_node(fleet: Fleet, offer: Offer, pi: Host) -> None:
+    debs = [{"path": str(deb), "sha256": "0" * 64} for deb in offer.debs[OLD]]
+    wrong = fleet.package(gitlab_runner_package={"version": OLD, "debs": debs})
+    assert "does not have the sha256 of gitlab_runner_package.debs" in " ".join(wrong.output.split())
+    assert version(pi) == NEW
+    debs = [{"path": str(deb), "sha256": hashlib.sha256(deb.read_bytes()).hexdigest()} for deb in offer.debs[OLD]]
+    old = {"version": OLD, "debs": debs}
+    half = fleet.package(gitlab_runner_package={"version": OLD, "debs": debs[:1]})
+    assert "needs gitlab-runner in version 19.3.0-1" in " ".join(half.output.split())
+    fleet.is_(fleet.package(gitlab_runner_package=old))
+    assert version(pi) == OLD
+    assert fleet.is_(fleet.package(gitlab_runner_package=old)).recap[PI]["changed"] == 0
+
+
+@together
+def test_back_to_the_container(fleet: Fleet, pi: Host) -> None:
+    broken = fleet.container(_gitlab_runner_mounts=[{}], gitlab_runner_config_options={"purge": True})
+    assert broken.code != 0
+    assert (active(pi).split()[0], len(processes(pi))) == ("active", 1), broken.output
+    number = fleet.running_job("docker")
+    fleet.is_(fleet.container(gitlab_runner_config_options={"purge": True}))
+    fleet.has_ended(number)
+    assert len(processes(pi)) == 1
+    assert pi.check_output("docker inspect -f '{{.State.Running}}' gitlab-runner") == "true"
+    assert pi.run("dpkg-query -W -f '${Status}' gitlab-runner").stdout != "install ok installed"
+    assert pi.check_output("apt-mark showhold") == ""
+    assert [path for path in OURS if pi.file(path).exists] == []
+    fleet.runs("docker", "true")
+    assert fleet.is_(fleet.container()).recap[PI]["changed"] == 0
+
+
+@together
+def test_the_package_leaves_with_the_pi(fleet: Fleet, gitlab: GitLab, pi: Host) -> None:
+    fleet.is_(fleet.package())
+    number = fleet.running_job("shell")
+    fleet.is_(fleet.package(OLD, "-e", f"pifleet_hosts={PI}", playbook="pifleet.ci.remove"))
+    fleet.has_ended(number)
+    assert processes(pi) == []
+    assert [path for path in (*OURS, "/etc/gitlab-runner") if pi.file(path).exists] == []
+    assert pi.run("dpkg-query -W -f '${Status}' gitlab-runner").stdout != "install ok installed"
+    assert [runner for runner in gitlab.runners() if PI in runner["tag_list"]] == []
+    again = fleet.is_(fleet.package(OLD, "-e", f"pifleet_hosts={PI}", playbook="pifleet.ci.remove"))
+    assert again.recap[PI]["changed"] == 0

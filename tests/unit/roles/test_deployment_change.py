@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In which order a deployment replaces another, and what is left when that fails: never two processes, never none.
+
+The role's own package.yml and container.yml are run. What they include, and their modules, write into a log instead.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from plays.cores import on_every_core
+from plays.play import ROOT, Play
+from test_package import ABSENT, CONTAINER, DROP_IN, INHIBIT, PACKAGES, RUNS, SETTINGS, SOURCES, UNIT, a_file, host
+
+pytestmark = pytest.mark.slow
+
+TASKS = ROOT / "roles" / "gitlab_runner" / "tasks"
+BARE: dict[str, Any] = {}
+AS_CONTAINER: dict[str, Any] = {"containers": {"gitlab-runner": CONTAINER}}
+AS_PACKAGE: dict[str, Any] = {
+    "packages": dict.fromkeys(PACKAGES, "19.3.0-1"), "held_packages": PACKAGES, "units": {UNIT: RUNS},
+    DROP_IN: a_file("of a release before"), SOURCES: a_file(""),
+}  # fmt: skip
+DIED_BEFORE_THE_START = {**AS_PACKAGE, "units": {UNIT: ABSENT}, INHIBIT: a_file("")}
+STARTS = "ansible.builtin.systemd_service started"
+RUNS_CONTAINER = "community.docker.docker_container"
+
+
+@on_every_core
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+def log_in_place_of(task: dict[str, Any], breaks: str) -> dict[str, Any]:
+    """The task with an entry in the log in place of its module; fails if that entry is `breaks`."""
+    if "block" in task:
+        blocks = {key: [log_in_place_of(inner, breaks) for inner in task[key]] for key in ("block", "rescue")}
+        return {**task, **blocks}
+    module = next(key for key in task if "." in key)
+    if module in ("ansible.builtin.fail", "ansible.builtin.set_fact"):
+        return task
+    options = task[module]
+    if module == "ansible.builtin.include_tasks":
+        entry = options
+    else:
+        entry = f"{module} {options.get('state', '')}".strip() if isinstance(options, dict) else module
+    kept = {key: value for key, value in task.items() if key in ("name", "when", "register")}
+    return {**kept, "ansible.builtin.raw": f"echo {entry} >> log", "failed_when": entry == breaks}
+
+
+def steps(play: Play, part: str, gathered: dict[str, Any], breaks: str = "", **options: Any) -> list[str]:
+    """What was done, in order. What is stopped is the unit, if there is one."""
+    logged = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / f"{part}.yml").read_text())]
+    (play.directory / "part.yml").write_text(json.dumps(logged))
+    role = {"name": "pifleet.ci.gitlab_runner", "tasks_from": "preflight", "public": True}
+    deployment = part if part == "container" else "package"
+    variables = {**SETTINGS, "gitlab_runner_deployment": deployment, **options}
+    stopped = {"_gitlab_runner_stopped": {"stdout": UNIT, "changed": True}} if "units" in gathered else {}
+    tasks = [
+        {"ansible.builtin.set_fact": {"pifleet_host": host(**gathered)}},
+        {"ansible.builtin.include_role": role},
+        {"ansible.builtin.include_tasks": "part.yml"},
+    ]
+    done = play.run_plays([{"hosts": "all", "vars": {**variables, **stopped}, "tasks": tasks}])
+    assert f"failed={int(bool(breaks))}" in done.stdout, done.stdout + done.stderr
+    return (play.directory / "log").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("gathered", "expected"),
+    [
+        pytest.param(BARE, ["package_unit.yml", "package_fetch.yml", "package_install.yml", STARTS], id="a bare Pi"),
+        pytest.param(
+            AS_CONTAINER,
+            ["package_unit.yml", "package_fetch.yml", "package_install.yml", "remove_container.yml",
+             "ansible.builtin.file absent", STARTS],
+            id="from the container",
+        ),
+        pytest.param(
+            {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")},
+            ["package_unit.yml", "package_fetch.yml", "stop_process.yml", "package_install.yml", STARTS],
+            id="another version",
+        ),
+        pytest.param(
+            DIED_BEFORE_THE_START,
+            ["package_unit.yml", "package_fetch.yml", "ansible.builtin.file absent", STARTS],
+            id="a play that died before the start",
+        ),
+    ],
+)  # fmt: skip
+def test_the_package_starts_after_what_ran_before(play: Play, gathered: dict[str, Any], expected: list[str]) -> None:
+    assert steps(play, "package", gathered) == ["remove_service.yml", *expected]
+
+
+def test_a_restart_without_an_installation(play: Play) -> None:
+    done = steps(play, "package", AS_PACKAGE, _gitlab_runner_configured={"takes_effect": "after_restart"})
+    assert done[-2:] == ["stop_process.yml", STARTS]
+
+
+def test_a_failed_installation_leaves_what_ran_before(play: Play) -> None:
+    other = {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")}
+    assert steps(play, "package", other, "package_install.yml")[-3:] == [
+        "stop_process.yml", "package_install.yml", STARTS,
+    ]  # fmt: skip
+    (play.directory / "log").unlink()
+    assert steps(play, "package", AS_CONTAINER, "package_install.yml")[-1] == "package_install.yml"
+    (play.directory / "log").unlink()
+    assert steps(play, "package", other, "package_fetch.yml")[-1] == "package_fetch.yml", "before anything is stopped"
+
+
+def test_the_package_goes_after_the_container_runs(play: Play) -> None:
+    pulled = {"images": {"gitlab/gitlab-runner:alpine-v19.3.0": "sha256:1"}}
+    disabled = "ansible.builtin.systemd_service"
+    assert steps(play, "container", {**AS_PACKAGE, **pulled}) == [
+        "remove_service.yml", "stop_process.yml", disabled, RUNS_CONTAINER, "remove_package.yml",
+    ]  # fmt: skip
+    (play.directory / "log").unlink()
+    assert steps(play, "container", {**AS_PACKAGE, **pulled}, RUNS_CONTAINER)[-2:] == [RUNS_CONTAINER, "resume.yml"]
+
+
+def test_the_task_of_a_service_that_is_removed_is_waited_for(play: Play) -> None:
+    swarm = {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}
+    manager = {"engine": {"version": "26.1.5", "swarm": swarm}, "services": ["gitlab-runner"]}
+    assert steps(play, "remove_service", manager, gitlab_runner_swarm_managers=["pi-01"]) == [
+        "community.docker.docker_swarm_service absent", "ansible.builtin.shell",
+    ]  # fmt: skip
