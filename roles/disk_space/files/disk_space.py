@@ -29,7 +29,8 @@ from _docker_api import Conflict, Engine, EngineError
 REPLY_TIMEOUT = 600.0  # seconds: an SD card takes minutes to delete an image
 RELEASE_INTERVAL = 2.0  # seconds
 CONTAINERD = "/var/lib/containerd"
-STATE_SIZE = 2048  # bytes, less than a block of any file system
+STATE_SIZE = 2048  # bytes, less than a block of the usual file systems
+LONGEST_MESSAGE = 300  # characters
 
 
 class StateError(Exception):
@@ -60,7 +61,7 @@ class State:
 
     def record(self) -> bytes:
         """The content of the file."""
-        shown = {"drained": self.drained, "message": self.message, "memory": self.memory}
+        shown = {"drained": self.drained, "message": self.message[:LONGEST_MESSAGE], "memory": self.memory}
         return json.dumps(shown, ensure_ascii=False).encode().ljust(STATE_SIZE - 1) + b"\n"
 
     def write(self) -> None:

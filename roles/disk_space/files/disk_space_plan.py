@@ -127,7 +127,10 @@ def in_use(containers: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str
         if event.get("Type") == "volume":
             keys.add(f"volume:{actor.get('ID')}")
         elif event.get("Type") == "container":
-            keys |= {f"container:{actor.get('ID')}", f"reference:{(actor.get('Attributes') or {}).get('image')}"}
+            keys |= {
+                f"container:{actor.get('ID')}",
+                f"reference:{_full((actor.get('Attributes') or {}).get('image', ''))}",
+            }
     return keys
 
 
@@ -149,7 +152,7 @@ def known(usage: Mapping[str, float], objects: Objects, now: float) -> Usage:
     found = {key: usage.get(key, new) for key in keys}
     for image in objects.images:
         key = f"image:{image['Id']}"
-        names = (key, *(f"reference:{name}" for name in (image["Id"], *_references(image))))
+        names = (key, *(f"reference:{name}" for name in (image["Id"], *map(_full, _references(image)))))
         times = [usage[name] for name in names if name in usage]
         found[key] = max(times, default=new)
     return found
@@ -225,6 +228,13 @@ def repository(reference: str) -> str:
         if name.startswith(prefix):
             return name[len(prefix) :]
     return name
+
+
+def _full(reference: str) -> str:
+    """A reference with its tag and without Docker Hub's name, for the engine shows what was asked for."""
+    name = repository(reference)
+    tagged = "@" in reference or ":" in reference.rpartition("/")[2]
+    return name + (reference[reference.rindex(name) + len(name) :] if tagged else ":latest")
 
 
 def _references(image: Mapping[str, Any]) -> list[str]:

@@ -216,6 +216,22 @@ def test_use_is_seen_in_running_containers_and_in_events() -> None:
     assert now["image:i5"] == OLD
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "shown"),
+    [
+        ("debian", "debian:latest"),
+        ("docker.io/library/debian:12", "debian:12"),
+        ("reg:5000/ci/base", "reg:5000/ci/base:latest"),
+        ("reg:5000/ci/base@sha256:1", "reg:5000/ci/base@sha256:1"),
+    ],
+)
+def test_an_image_is_recognised_by_what_was_asked_for(asked_for: str, shown: str) -> None:
+    event = {"Type": "container", "Actor": {"ID": "c", "Attributes": {"image": asked_for}}}
+    usage = plan.seen({}, plan.in_use([], [event]), OLD)
+    image_of_tag = image("i", *([] if "@" in shown else [shown]), digests=[shown] if "@" in shown else None)
+    assert plan.known(usage, plan.Objects([], [image_of_tag, image("j", "other:1")], []), NOW)["image:i"] < NOW
+
+
 @given(st.floats(0, 4e9), st.floats(0, 4e9))
 def test_a_clock_that_is_set_back_makes_nothing_newer_than_now(first: float, second: float) -> None:
     usage = plan.seen(plan.seen({}, ["x", "y"], first), ["y"], second)
