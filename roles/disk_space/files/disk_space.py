@@ -113,21 +113,27 @@ def _json(path: str) -> dict[str, Any]:
     return found
 
 
-def spaces(engine: Engine) -> list[plan.Space]:
-    """The file systems on which the engine keeps images, volumes and containers.
+def spaces(engine: Engine, settings: plan.Settings) -> list[plan.Space]:
+    """The file systems on which the engine keeps images, volumes and containers, and those of the settings.
 
-    Since Docker 29 the images of a new engine are with containerd, whatever data-root is.
+    Since Docker 29 the images of a new engine are with containerd, whatever data-root is. Raises SettingsError.
     """
-    paths = [engine.get("/info")["DockerRootDir"]]
-    if os.path.isdir(CONTAINERD) and os.stat(CONTAINERD).st_dev != os.stat(paths[0]).st_dev:
-        paths.append(CONTAINERD)
-    found = [(path, os.statvfs(path)) for path in paths]
-    return [plan.Space(path, space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize) for path, space in found]
+    own = [engine.get("/info")["DockerRootDir"], *([CONTAINERD] if os.path.isdir(CONTAINERD) else [])]
+    found: dict[int, plan.Space] = {}
+    for path in (*own, *settings.paths):
+        try:
+            space = os.statvfs(path)
+            device = os.stat(path).st_dev
+        except FileNotFoundError as error:
+            raise plan.SettingsError(f"There is no {path} to look at: correct disk_space_paths.") from error
+        free, size = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
+        found.setdefault(device, plan.Space(path, free, size, path in own))
+    return list(found.values())
 
 
 def clean(engine: Engine, settings: plan.Settings, history: History, now: float, low: bool) -> None:
     """Remove what may go, while space is low only until it is not, and print what that was."""
-    before = spaces(engine)
+    before = spaces(engine, settings)
     objects = plan.Objects(
         engine.get("/containers/json", all=True), engine.get("/images/json"), engine.get("/volumes")["Volumes"] or []
     )
@@ -139,13 +145,13 @@ def clean(engine: Engine, settings: plan.Settings, history: History, now: float,
         pruned = engine.post("/build/prune", all=True, filters={"until": [f"{age}s"]}) or {}
         removed["build cache"] = len(pruned.get("CachesDeleted") or [])
     for removal in plan.removals(objects, settings, history.usage, now, low):
-        if low and not plan.below(spaces(engine), settings.cleanup_below):
+        if low and not plan.is_low(spaces(engine, settings), settings):
             break
         try:
             removed[removal.kind] += remove(engine, removal)
         except EngineError as error:  # a broken object must not keep the others
             problems.append(str(error))
-    after = spaces(engine)
+    after = spaces(engine, settings)
     if sum(removed.values()):
         print(report(removed, before, after))
     if problems:
@@ -203,7 +209,7 @@ def run(settings: plan.Settings, directory: str) -> None:
     now = time.time()
     state = State.read(os.path.join(directory, "state.json"))
     history = History.read(os.path.join(directory, "usage.json"))
-    disks = spaces(engine)
+    disks = spaces(engine, settings)
     plan.check(disks, settings)
     used = plan.in_use(
         engine.get("/containers/json"),
@@ -211,11 +217,11 @@ def run(settings: plan.Settings, directory: str) -> None:
     )
     known = dict(history.usage)
     history.usage = plan.seen(history.usage, used, now)
-    low = bool(plan.below(disks, settings.cleanup_below))
+    low = plan.is_low(disks, settings)
     due = not 0 <= now - history.cleaned_at < plan.DAY  # also after the clock has been set back
     if low or due:
         clean(engine, settings, history, now, low)
-    regulate(settings, state, runner.way(settings.deployment, engine), spaces(engine))
+    regulate(settings, state, runner.way(settings.deployment, engine), spaces(engine, settings))
     if due or history.usage != known:
         history.looked_at, history.cleaned_at = int(now), int(now) if due else history.cleaned_at
         history.write()
@@ -240,6 +246,7 @@ def settings_of(found: dict[str, Any]) -> tuple[plan.Settings, str]:
         keep=tuple(found["keep"]),
         images=tuple(found["images"]),
         deployment=found["deployment"],
+        paths=tuple(found["paths"]),
     )
     return settings, found["state_directory"]
 

@@ -44,6 +44,8 @@ class Space:
     path: str
     free: int
     size: int
+    engines: bool = True
+    """Whether the engine keeps its objects there, so that removing them helps."""
 
     def __str__(self) -> str:
         return f"{self.free / 10**9:.1f} GB of {self.size / 10**9:.1f} GB are free on {self.path}"
@@ -60,6 +62,7 @@ class Settings:
     images: tuple[str, ...]
     """References of GitLab Runner's own images, which no container may be using while the runner is stopped."""
     deployment: str
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,11 @@ def check(spaces: Iterable[Space], settings: Settings) -> None:
 def below(spaces: Iterable[Space], text: str) -> list[Space]:
     """The file systems with less free space than the limit."""
     return [space for space in spaces if space.free < limit(text, space.size)]
+
+
+def is_low(spaces: Iterable[Space], settings: Settings) -> bool:
+    """Whether what is unused should go, for space is low where that gives some."""
+    return any(space.engines for space in below(spaces, settings.cleanup_below))
 
 
 def takes_jobs(spaces: Iterable[Space], settings: Settings, drained: bool) -> bool:

@@ -51,6 +51,7 @@ class Host:
             "keep": [],
             "images": ["gitlab/gitlab-runner"],
             "deployment": "container",
+            "paths": [],
             "state_directory": str(directory / "state"),
             **settings,
         }
@@ -194,6 +195,23 @@ def test_a_full_disk_drains_and_comes_back_by_itself(host: Host, engine: FakeEng
     before = len(engine.changes)
     assert host.look() == ""
     assert len(engine.changes) == before
+
+
+def test_another_full_disk_drains_and_removes_nothing(
+    host: Host, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(engine)
+    engine.build_cache = {}
+    host.settings["paths"] = ["/dev/shm", "/"]
+    host.look()
+    host.days_pass(0.5)
+    full = os.statvfs_result((1, 1, 10 * GB, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(disk_space.os, "statvfs", lambda path: full if path == "/dev/shm" else engine.statvfs(path))
+    assert host.look().startswith("0.0 GB of 10.0 GB are free on /dev/shm: GitLab Runner takes no new jobs")
+    assert len(engine.images) == 4
+    host.settings["paths"] = ["/no such directory"]
+    monkeypatch.setattr(disk_space.os, "statvfs", os.statvfs)
+    assert "There is no /no such directory to look at: correct disk_space_paths." in host.look(code=1)
 
 
 def test_jobs_that_still_run_are_waited_for(host: Host, engine: FakeEngine) -> None:
