@@ -131,20 +131,18 @@ def spaces(engine: Engine, settings: plan.Settings) -> list[plan.Space]:
     return list(found.values())
 
 
-def clean(engine: Engine, settings: plan.Settings, history: History, now: float, low: bool) -> None:
+def clean(
+    engine: Engine, settings: plan.Settings, objects: plan.Objects, usage: plan.Usage, now: float, low: bool
+) -> None:
     """Remove what may go, while space is low only until it is not, and print what that was."""
     before = spaces(engine, settings)
-    objects = plan.Objects(
-        engine.get("/containers/json", all=True), engine.get("/images/json"), engine.get("/volumes")["Volumes"] or []
-    )
-    history.usage = plan.known(history.usage, objects, now)
     removed: Counter[str] = Counter()
     problems = []
     if low or settings.unused_days:
         age = plan.RECENT if low else settings.unused_days * plan.DAY
         pruned = engine.post("/build/prune", all=True, filters={"until": [f"{age}s"]}) or {}
         removed["build cache"] = len(pruned.get("CachesDeleted") or [])
-    for removal in plan.removals(objects, settings, history.usage, now, low):
+    for removal in plan.removals(objects, settings, usage, now, low):
         if low and not plan.is_low(spaces(engine, settings), settings):
             break
         try:
@@ -211,18 +209,18 @@ def run(settings: plan.Settings, directory: str) -> None:
     history = History.read(os.path.join(directory, "usage.json"))
     disks = spaces(engine, settings)
     plan.check(disks, settings)
-    used = plan.in_use(
-        engine.get("/containers/json"),
-        engine.events(history.looked_at, int(now), type=["container", "volume"]),
+    objects = plan.Objects(
+        engine.get("/containers/json", all=True), engine.get("/images/json"), engine.get("/volumes")["Volumes"] or []
     )
-    known = dict(history.usage)
-    history.usage = plan.seen(history.usage, used, now)
+    events = engine.events(history.looked_at, int(now), type=["container", "volume"])
+    before = history.usage
+    history.usage = plan.known(plan.seen(before, plan.in_use(objects.containers, events), now), objects, now)
     low = plan.is_low(disks, settings)
     due = not 0 <= now - history.cleaned_at < plan.DAY  # also after the clock has been set back
     if low or due:
-        clean(engine, settings, history, now, low)
+        clean(engine, settings, objects, history.usage, now, low)
     regulate(settings, state, runner.way(settings.deployment, engine), spaces(engine, settings))
-    if due or history.usage != known:
+    if due or history.usage != before:
         history.looked_at, history.cleaned_at = int(now), int(now) if due else history.cleaned_at
         history.write()
 

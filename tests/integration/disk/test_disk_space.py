@@ -190,6 +190,6 @@ def test_the_engines_own_disk_fills(lab: Lab, gitlab: GitLab, pi: Host, name: st
     look(pi)
     pi.check_output(f'python3 -c "{AGE}"')
     leave(pi, 300 * MB)
-    assert look(pi).startswith("Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on /mnt/small/docker.")
+    assert look(pi).startswith(f"Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on {DISK}/docker.")
     assert len([image for image in images(pi) if image.startswith("unused")]) == 1
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"

@@ -126,6 +126,17 @@ def test_what_is_old_goes_once_a_day(host: Host, engine: FakeEngine) -> None:
     assert host.look() == "Removed 1 image (3.0 GB): 62.0 GB of 100.0 GB are free on /.\n"
 
 
+def test_an_image_is_known_from_the_look_after_it_came(host: Host, engine: FakeEngine) -> None:
+    """Not only from the next day, else nothing of a day could go when the disk fills within it."""
+    host.look()
+    host.days_pass(0.1)
+    engine.images["new"] = {"Id": "new", "RepoTags": ["new:1"], "Labels": None, "Size": 5 * GB}
+    host.look()
+    host.days_pass(0.1)
+    engine.free = 10 * GB
+    assert host.look() == "Removed 1 image (5.0 GB): 15.0 GB of 100.0 GB are free on /.\n"
+
+
 def test_low_space_is_freed_only_as_far_as_needed(host: Host, engine: FakeEngine) -> None:
     fill(engine)
     host.look()
