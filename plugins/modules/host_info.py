@@ -39,6 +39,11 @@ options:
     type: list
     elements: path
     default: []
+  checksums:
+    description: Absolute paths of files whose content is not returned, only compared.
+    type: list
+    elements: path
+    default: []
   containers:
     description: Names of Docker containers.
     type: list
@@ -166,6 +171,10 @@ files:
   returned: success
   type: dict
   sample: {"/etc/docker/daemon.json": {"content": "{}", "mode": "0644"}}
+checksums:
+  description: The SHA-256 of each file in O(checksums), V(null) for a file that does not exist.
+  returned: success
+  type: dict
 engine:
   description: Docker Engine, V(null) if none answers.
   returned: success
@@ -331,6 +340,11 @@ def text_file(path: str) -> dict[str, str] | None:
     return {"content": seen.content.decode("utf-8", "replace"), "mode": f"{seen.mode:04o}"}
 
 
+def checksum(path: str) -> str | None:
+    """Raises FileError."""
+    return atomic_file.read(path).sha256
+
+
 def engine_state(engine: Engine, params: dict[str, Any]) -> dict[str, Any]:
     """Raises EngineError."""
     info = engine.get("/info")
@@ -398,6 +412,7 @@ def main() -> None:
             "groups": names,
             "users": names,
             "files": {"type": "list", "elements": "path", "default": []},
+            "checksums": {"type": "list", "elements": "path", "default": []},
             "containers": names,
             "images": names,
             "services": names,
@@ -411,6 +426,7 @@ def main() -> None:
         engine = without_engine(params, error)
     try:
         files = {path: text_file(path) for path in params["files"]}
+        checksums = {path: checksum(path) for path in params["checksums"]}
     except atomic_file.FileError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -428,6 +444,7 @@ def main() -> None:
         users=[name for name in params["users"] if exists(name)],
         time=time.time(),
         files=files,
+        checksums=checksums,
         **engine,
     )
 

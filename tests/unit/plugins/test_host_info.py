@@ -188,6 +188,14 @@ def test_what_is_no_file_is_an_error(execute: Execute, tmp_path: Path) -> None:
     assert f"{tmp_path} could not be read: is a directory." in execute(files=[str(tmp_path)])["msg"]
 
 
+def test_checksums(execute: Execute, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    done = execute(checksums=[str(tmp_path / "program.py"), str(tmp_path / "missing")])
+    assert done["checksums"] == {f"{tmp_path}/program.py": empty, f"{tmp_path}/missing": None}
+    assert "is a directory." in execute(checksums=[str(tmp_path)])["msg"]
+
+
 def test_installed_packages_only(execute: Execute, programs: Path) -> None:
     program(programs, "dpkg", "armhf")
     shown = "docker.io hold installed 20.10.24\nrunc deinstall config-files 1.1.5\ndocker-cli unknown not-installed "

@@ -27,7 +27,7 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def run(play: Play, role: str, breaks: str) -> tuple[str, list[list[str]]]:
+def run(play: Play, role: str, breaks: str, drained: str = "") -> tuple[str, list[list[str]]]:
     """Return the output, and which hosts came to each step of each batch, in the order in which that was."""
     log = play.directory / "log"
     steps = [
@@ -39,6 +39,7 @@ def run(play: Play, role: str, breaks: str) -> tuple[str, list[list[str]]]:
     ]
     for name in FILES[role]:
         (play.directory / name).write_text(json.dumps(steps if name == FILES[role][0] else []))
+    (play.directory / "no_space.yml").write_text((ROLES / "gitlab_runner" / "tasks" / "no_space.yml").read_text())
     (play.directory / "batch.yml").write_text((ROLES / role / "tasks" / "batch.yml").read_text())
     variables = [{"ansible.builtin.include_vars": str(path)} for path in (ROLES / role / "vars").rglob("main.yml")]
     tasks = yaml.safe_load((ROLES / role / "tasks" / "apply.yml").read_text())
@@ -48,6 +49,7 @@ def run(play: Play, role: str, breaks: str) -> tuple[str, list[list[str]]]:
         "pifleet_rollout": [1, "40%"],
         "_docker_clock_differs": False,
         "_docker_pending": False,
+        "_gitlab_runner_no_space": f"{{{{ 'It is full.' if inventory_hostname == '{drained}' else '' }}}}",
         **{f"_{role}_{what}": disrupts for what in ("differs", "run_differs", "disrupts")},
     }
     (play.directory / "decided.yml").write_text(json.dumps(decided))
@@ -74,3 +76,10 @@ def test_a_failure_stops_the_batches_after_it(play: Play, role: str) -> None:
     assert lines == [["1", "pi-01"], ["2", "pi-01"], ["1", "pi-03"]]
     assert "because pi-03 failed before" in " ".join(output.split())
     assert output.count("failed=1") == 3
+
+
+def test_a_host_without_disk_space_does_not_stop_the_batches_after_it(play: Play) -> None:
+    output, lines = run(play, "gitlab_runner", "", drained="pi-03")
+    assert "pi-03 takes no jobs for lack of disk space. It is full." in " ".join(output.split())
+    assert output.count("failed=1") == 1
+    assert {host for _, host in lines} == {"pi-01", "pi-04", "pi-05"}
