@@ -19,6 +19,7 @@ import _atomic_file as atomic_file
 from _docker_api import Engine
 
 CONTAINER = "gitlab-runner"
+UNIT = "gitlab-runner.service"
 DAEMON_JSON = "/etc/docker/daemon.json"
 LABEL = "pifleet.ci.disk_space=low"
 
@@ -107,6 +108,30 @@ class Service:
         reload_engine()
 
 
+class Unit:
+    """The unit of GitLab's package, which stops with SIGQUIT. Disabled, so that a reboot does not start it again."""
+
+    def stop(self, memory: Memory, remember: Callable[[Memory], None]) -> None:
+        if self._state() not in ("active", "activating", "reloading"):
+            return
+        remember({"unit": UNIT})
+        systemctl("GitLab Runner does not stop", "disable", "--quiet", UNIT)
+        systemctl("GitLab Runner does not stop", "stop", "--no-block", UNIT)
+
+    def start(self, memory: Memory) -> bool:
+        if not memory:
+            return True
+        if self._state() == "deactivating":
+            return False
+        systemctl("GitLab Runner does not start", "enable", "--quiet", UNIT)
+        systemctl("GitLab Runner does not start", "start", "--no-block", UNIT)
+        return True
+
+    def _state(self) -> str:
+        failure = "The state of GitLab Runner is not known"
+        return systemctl(failure, "show", "--property=ActiveState", "--value", UNIT).strip()
+
+
 def _parsed(path: str, content: bytes | None) -> dict[str, Any]:
     try:
         config = json.loads(content or b"{}")
@@ -119,9 +144,15 @@ def _parsed(path: str, content: bytes | None) -> dict[str, Any]:
 
 def reload_engine() -> None:
     """Raises RunnerError."""
-    done = subprocess.run(["systemctl", "reload", "docker.service"], capture_output=True, text=True, check=False)
+    systemctl("Docker Engine does not reload its configuration", "reload", "docker.service")
+
+
+def systemctl(failure: str, *arguments: str) -> str:
+    """Return the standard output. Raises RunnerError, which begins with the failure."""
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RunnerError(f"Docker Engine does not reload its configuration: {done.stderr.strip()}.")
+        raise RunnerError(f"{failure}: {done.stderr.strip()}.")
+    return done.stdout
 
 
 def way(deployment: str, engine: Engine) -> Way:
@@ -129,6 +160,7 @@ def way(deployment: str, engine: Engine) -> Way:
     ways: dict[str, Callable[[], Way]] = {
         "container": lambda: Container(engine),
         "service": lambda: Service(DAEMON_JSON),
+        "package": Unit,
     }
     if deployment not in ways:
         raise RunnerError(f"{deployment} is no deployment of GitLab Runner that can be stopped: {', '.join(ways)} are.")

@@ -371,7 +371,7 @@ def test_settings_that_do_not_fit_touch_nothing(host: Host, engine: FakeEngine) 
     engine.free = 0
     assert "disk_space_cleanup_below is 200GB, but / is on a file system of 100.0 GB" in host.look(code=1)
     host.settings |= {"cleanup_below": "15%", "deployment": "shell"}
-    assert "shell is no deployment of GitLab Runner that can be stopped: container, service are." in host.look(code=1)
+    assert "shell is no deployment of GitLab Runner that can be stopped: container, service, package are." in host.look(code=1)
     assert not [change for change in engine.changes if RUNNER in change]
 
 
@@ -448,3 +448,46 @@ def test_two_of_the_program_take_turns(host: Host, engine: FakeEngine) -> None:
         time.sleep(0.1)
         assert thread.is_alive()
     thread.join()
+
+
+@pytest.fixture
+def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state of the unit, in a file that a systemctl reads and writes which is found instead of the real one."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    state = tmp_path / "unit"
+    state.write_text("active")
+    program = directory / "systemctl"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$1" >>{tmp_path}/asked\n'
+        f"case $1 in show) cat {state} ;; stop) echo deactivating >{state} ;; start) echo active >{state} ;; esac\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    return state
+
+
+def test_the_unit_of_the_package(host: Host, engine: FakeEngine, unit: Path) -> None:
+    host.settings["deployment"] = "package"
+    engine.free = 4 * GB
+    assert "takes no new jobs" in host.look()
+    assert unit.read_text() == "deactivating\n"
+    engine.free = 50 * GB
+    assert host.look() == ""
+    assert "as soon as its running jobs have ended" in host.state["message"]
+    unit.write_text("inactive\n")
+    assert "takes jobs again" in host.look()
+    assert unit.read_text() == "active\n"
+    asked = (unit.parent / "asked").read_text().split()
+    assert [word for word in asked if word != "show"] == ["disable", "stop", "enable", "start"]
+
+
+def test_a_unit_that_somebody_else_has_stopped_stays_stopped(host: Host, engine: FakeEngine, unit: Path) -> None:
+    host.settings["deployment"] = "package"
+    unit.write_text("inactive\n")
+    engine.free = 4 * GB
+    host.look()
+    engine.free = 50 * GB
+    assert "takes jobs again" in host.look()
+    assert unit.read_text() == "inactive\n"
