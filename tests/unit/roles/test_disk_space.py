@@ -144,7 +144,7 @@ def test_gitlab_runner_says_why_the_host_takes_no_jobs(play: Play, part: str) ->
 
 def gitlab_runner_steps(play: Play, files: dict[str, Any]) -> str:
     tasks = [
-        {"ansible.builtin.include_vars": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main.yml")},
+        {"ansible.builtin.include_vars": {"dir": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main")}},
         {"ansible.builtin.debug": {"msg": "STEPS=({{ _gitlab_runner_steps | map('first') | join(' ') }})"}},
     ]
     variables = {"pifleet_host": {"files": files}}
@@ -165,7 +165,7 @@ def test_gitlab_runner_is_not_run_on_a_drained_host(play: Play, files: dict[str,
 
 def test_both_roles_name_the_same_file_and_label() -> None:
     ours = yaml.safe_load((ROOT / "roles/disk_space/vars/main.yml").read_text())
-    theirs = yaml.safe_load((ROOT / "roles/gitlab_runner/vars/main.yml").read_text())
+    theirs = yaml.safe_load((ROOT / "roles/gitlab_runner/vars/main/main.yml").read_text())
     assert theirs["_gitlab_runner_disk_space_state"] == ours["_disk_space_state_directory"] + "/state.json" == STATE
     key, value = disk_space_runner.LABEL.split("=")
     service = (ROOT / "roles/gitlab_runner/tasks/service.yml").read_text()
