@@ -70,7 +70,7 @@ class Engine:
 
     def events(self, since: int, until: int, **filters: list[str]) -> list[dict[str, Any]]:
         """Return the events between two times in seconds since 1970. The engine remembers the last 256 of all kinds."""
-        _, body = self._send("GET", "/events", (), {"since": since, "until": until, "filters": filters})
+        body = self._send("GET", "/events", (), {"since": since, "until": until, "filters": filters})[1]
         return [self._parsed("/events", line) for line in body.splitlines() if line.strip()]
 
     def _json(self, method: str, resource: str, names: tuple[str, ...], query: dict[str, Any], body: Any = None) -> Any:
