@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 missing=()
 # command:package, where the two names differ
-for pair in mmdebstrap:mmdebstrap ssh:openssh-client ssh-keygen:openssh-client ps:procps strace:strace git:git; do
+for pair in mmdebstrap:mmdebstrap ssh:openssh-client ssh-keygen:openssh-client ps:procps strace:strace git:git mcopy:mtools openssl:openssl; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if ! command -v docker >/dev/null || { ! docker info >/dev/null 2>&1 && [ ! -x /usr/sbin/dockerd ] && ! command -v dockerd >/dev/null; }; then

@@ -10,6 +10,7 @@ from .bootstrap import bootstrap
 from .host import CACHE, docker, say
 
 _CUSTOMIZE = Path(__file__).with_name("customize.sh")
+_CUSTOMIZE_FLASHED = Path(__file__).with_name("customize_flashed.sh")
 _PACKAGES = (
     "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,kmod,ca-certificates,"
     "strace"  # part of Raspberry Pi OS Lite, too; the kill tests use it
@@ -17,16 +18,25 @@ _PACKAGES = (
 
 
 def pi_image(suite: str) -> str:
-    """Return the tag of the image of a freshly flashed Pi of that Debian suite, built if missing."""
-    recipe = hashlib.sha256(_CUSTOMIZE.read_bytes() + _PACKAGES.encode()).hexdigest()[:12]
-    tag = f"pifleet/pi:{suite}-{recipe}"
+    """Return the tag of the image of a Pi of that Debian suite after its first boot, built if missing."""
+    return _image("pi", suite, _PACKAGES, (_CUSTOMIZE,))
+
+
+def flashed_image(suite: str) -> str:
+    """Return the tag of the image of a Pi before its first boot, which cloud-init sets up then, built if missing."""
+    return _image("flashed", suite, f"{_PACKAGES},cloud-init", (_CUSTOMIZE, _CUSTOMIZE_FLASHED))
+
+
+def _image(name: str, suite: str, packages: str, hooks: tuple[Path, ...]) -> str:
+    recipe = hashlib.sha256(b"".join(hook.read_bytes() for hook in hooks) + packages.encode()).hexdigest()[:12]
+    tag = f"pifleet/{name}:{suite}-{recipe}"
     if docker("images", "-q", tag):
         return tag
-    tarball = CACHE / f"pi-{suite}-{recipe}.tar"
+    tarball = CACHE / f"{name}-{suite}-{recipe}.tar"
     if not tarball.exists():
-        say(f"building the root file system of a Pi ({suite}), about half a minute")
-        options = ("--skip=cleanup/apt", f"--customize-hook={_CUSTOMIZE} $1 {suite}")
-        bootstrap(suite, tarball, variant="minbase", packages=_PACKAGES, options=options)
+        say(f"building the root file system of a Pi ({name}, {suite}), about half a minute")
+        options = ("--skip=cleanup/apt", *(f"--customize-hook={hook} $1 {suite}" for hook in hooks))
+        bootstrap(suite, tarball, variant="minbase", packages=packages, options=options)
     say(f"importing {tag}")
     docker("import", str(tarball), tag)
     return tag

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .host import LABEL, LabError, cgroup_v1, docker, say
-from .pi_image import pi_image
+from .pi_image import flashed_image, pi_image
 
 PASSWORD = "raspberry"  # noqa: S105 - of the simulated Pis, as customize.sh sets it
 _FIRST_BOOT = Path(__file__).with_name("first_boot.sh")
@@ -52,15 +52,34 @@ def start_pi(lab: str, pi: Pi, public_key: str) -> Pi:
         if running:
             docker("rm", "-f", "-v", container)
         say(f"booting {pi.name} ({pi.suite}{', 32-bit Raspbian' if pi.raspbian else ''})")
-        docker(
-            "run", "--detach", "--name", container, "--label", f"{LABEL}={lab}", "--network", f"pifleet-{lab}",
-            "--hostname", pi.hostname, "--env", "container=docker", *_container_options(),
-            "--tmpfs", "/run", "--tmpfs", "/run/lock", "--volume", "/var/lib/docker", pi_image(pi.suite), "/sbin/init",
-        )  # fmt: skip
+        _boot(lab, pi.name, pi.hostname, pi_image(pi.suite))
         _first_boot(container, pi, public_key)
-    network = f"pifleet-{lab}"
-    address = docker("inspect", "-f", f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}', container)
-    return Pi(**{**pi.__dict__, "address": address})
+    return Pi(**{**pi.__dict__, "address": _address(lab, pi.name)})
+
+
+def boot_flashed_pi(lab: str, name: str, suite: str, boot: Path) -> str:
+    """Boot a Pi for the first time, with the directory as its boot partition, and return its IP address."""
+    say(f"booting {name} ({suite}) for the first time")
+    _boot(lab, name, "raspberrypi", flashed_image(suite), "--volume", f"{boot}:/boot/firmware")
+    return _address(lab, name)
+
+
+def remove_pi(lab: str, name: str) -> None:
+    """Remove the Pi's container and volumes, if there are any."""
+    docker("rm", "-f", "-v", f"pifleet-{lab}-{name}", check=False)
+
+
+def _boot(lab: str, name: str, hostname: str, image: str, *options: str) -> None:
+    docker(
+        "run", "--detach", "--name", f"pifleet-{lab}-{name}", "--label", f"{LABEL}={lab}",
+        "--network", f"pifleet-{lab}", "--hostname", hostname, "--env", "container=docker", *_container_options(),
+        "--tmpfs", "/run", "--tmpfs", "/run/lock", "--volume", "/var/lib/docker", *options, image, "/sbin/init",
+    )  # fmt: skip
+
+
+def _address(lab: str, name: str) -> str:
+    template = f'{{{{(index .NetworkSettings.Networks "pifleet-{lab}").IPAddress}}}}'
+    return docker("inspect", "-f", template, f"pifleet-{lab}-{name}")
 
 
 def _container_options() -> list[str]:
