@@ -92,7 +92,7 @@ def prepare(pi: FlashedPi) -> Play:
     return lab.play("--limit", NAME, playbook="pifleet.ci.prepare_card")
 
 
-@takes(130, "card")
+@takes(50, "card")
 def test_the_pi_is_what_the_inventory_says(flashed: FlashedPi) -> None:
     assert flashed.ssh("hostname").stdout == f"{NAME}\n"
     assert flashed.root("readlink /etc/localtime") == "/usr/share/zoneinfo/Europe/Berlin"
@@ -101,7 +101,7 @@ def test_the_pi_is_what_the_inventory_says(flashed: FlashedPi) -> None:
     assert "sudo" in flashed.ssh("id -nG").stdout.split()
 
 
-@takes(130, "card")
+@takes(50, "card")
 def test_sudo_asks_for_the_password_and_ssh_takes_none(flashed: FlashedPi) -> None:
     assert flashed.ssh("sudo -n true").returncode
     assert flashed.ssh("sudo -S -p '' id -un", stdin=f"{PASSWORD}\n").stdout == "root\n"
@@ -109,19 +109,19 @@ def test_sudo_asks_for_the_password_and_ssh_takes_none(flashed: FlashedPi) -> No
     assert flashed.ssh("true", user="pi").returncode
 
 
-@takes(130, "card")
+@takes(50, "card")
 def test_cloud_init_had_nothing_to_complain_of(flashed: FlashedPi) -> None:
     assert "status: done" in flashed.root("cloud-init status --long")
     assert flashed.root("grep WARNING /var/log/cloud-init.log || true") == ""
 
 
-@takes(130, "card")
+@takes(50, "card")
 def test_the_hash_has_left_the_boot_partition(flashed: FlashedPi) -> None:
     assert "$6$" not in (flashed.boot / "user-data").read_text()
     assert "hostname: pi-09" in (flashed.boot / "user-data").read_text()
 
 
-@takes(130, "card")
+@takes(50, "card")
 def test_a_second_boot_changes_nothing(flashed: FlashedPi) -> None:
     # not /etc/hostname and /etc/hosts, which Docker writes anew at each start
     state = "cat /etc/shadow /home/*/.ssh/authorized_keys /etc/ssh/*.pub"

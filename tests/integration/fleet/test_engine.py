@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.scenarios import only_in, takes
+from integration.scenarios import takes
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
 from testinfra.host import Host
 
@@ -98,7 +98,6 @@ def test_a_restart_waits_for_the_running_job(lab: Lab, gitlab: GitLab, pi: Host,
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
 
 
-@only_in("default")  # the drain of a node writes no marker that could be broken
 @takes(40)
 def test_a_restart_that_a_play_did_not_come_to_is_made_up_for(lab: Lab, pi: Host, name: str) -> None:
     before = engine(pi)
