@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 from sizes import SECONDS, dice
@@ -22,21 +22,29 @@ def takes(seconds: int, together: str = "") -> pytest.MarkDecorator:
     return pytest.mark.takes(seconds, together)
 
 
+def within(order: Sequence[str], seconds: Mapping[str, int], limit: int) -> set[str]:
+    """Those that fit into the limit, taken in this order. The first one whatever it takes, or it would never run."""
+    chosen, left = set(order[:1]), limit - sum(seconds[name] for name in order[:1])
+    for name in order[1:]:
+        if seconds[name] <= left:
+            chosen.add(name)
+            left -= seconds[name]
+    return chosen
+
+
 def leave_out(items: Iterable[pytest.Item]) -> None:
     """Skip those of the tests that take long that are not drawn for this run in this scenario."""
-    groups: dict[str, tuple[int, list[pytest.Item]]] = {}
+    groups: dict[str, list[pytest.Item]] = {}
+    seconds: dict[str, int] = {}
     for item in items:
         mark = item.get_closest_marker("takes")
         if mark and not any(skip.args[0] for skip in item.iter_markers("skipif")):
-            seconds, together = mark.args
-            groups.setdefault(together or item.nodeid, (seconds, []))[1].append(item)
-    left = SECONDS
+            name = mark.args[1] or item.nodeid
+            groups.setdefault(name, []).append(item)
+            seconds[name] = mark.args[0]
     names = sorted(groups)
-    for name in dice(f"tests of {SCENARIO}").sample(names, len(names)):
-        seconds, tests = groups[name]
-        if seconds <= left:
-            left -= seconds
-        else:
-            reason = f"takes {seconds} s and is not drawn; PIFLEET_SECONDS={SECONDS}"
-            for test in tests:
-                test.add_marker(pytest.mark.skip(reason=reason))
+    chosen = within(dice(f"tests of {SCENARIO}").sample(names, len(names)), seconds, SECONDS)
+    for name in set(names) - chosen:
+        for test in groups[name]:
+            reason = f"takes {seconds[name]} s and is not drawn; PIFLEET_SECONDS={SECONDS}"
+            test.add_marker(pytest.mark.skip(reason=reason))
