@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from images.packages import runner_packages
 
 from .fleet import Lab
 from .host import docker
+from .signing import signed_release
 
 _DIRECTORY = "/var/lib/lab-runner-packages"
 _FIELDS = ("Package", "Version", "Architecture", "Maintainer", "Description", "Depends")
@@ -43,8 +42,10 @@ def offer_packages(lab: Lab, pi: str, folder: Path, versions: Collection[str], b
     debs = {version: runner_packages(pool, version, version in broken) for version in versions}
     index = folder / distribution / "dists" / codename / "main" / f"binary-{architecture}"
     index.mkdir(parents=True)
-    (index / "Packages").write_text("\n".join(_stanza(deb) for each in debs.values() for deb in each))
-    key = _sign(index.parents[1], codename, architecture)
+    packages = "\n".join(_stanza(deb) for each in debs.values() for deb in each)
+    (index / "Packages").write_text(packages)
+    release, key = signed_release(codename, "main", architecture, packages)
+    (index.parents[1] / "InRelease").write_text(release)
     withdraw_packages(lab, pi)
     docker("cp", str(folder), f"pifleet-{lab.folder.name}-{pi}:{_DIRECTORY}")
     lab.ssh(pi, f"chmod -R a+rX {_DIRECTORY}")
@@ -63,32 +64,3 @@ def _stanza(deb: Path) -> str:
     content = deb.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     return f"{shown.strip()}\nFilename: pool/{deb.name}\nSize: {len(content)}\nSHA256: {digest}\n"
-
-
-def _sign(suite: Path, codename: str, architecture: str) -> str:
-    """Write the signed InRelease of the suite, and return the key that signs it, ASCII-armored."""
-    packages = suite / "main" / f"binary-{architecture}" / "Packages"
-    content = packages.read_bytes()
-    release = [
-        "Origin: lab",
-        f"Codename: {codename}",
-        f"Suite: {codename}",
-        "Components: main",
-        f"Architectures: {architecture}",
-        "Date: Thu, 01 Jan 2026 00:00:00 UTC",
-        "SHA256:",
-        f" {hashlib.sha256(content).hexdigest()} {len(content)} {packages.relative_to(suite)}",
-    ]
-    with tempfile.TemporaryDirectory(prefix="pifleet-gpg-") as home:
-        environment = {**os.environ, "GNUPGHOME": home}
-
-        def gpg(*arguments: str, text: str = "") -> str:
-            command = ["gpg", "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", *arguments]
-            done = subprocess.run(command, input=text, check=True, capture_output=True, text=True, env=environment)
-            return done.stdout
-
-        gpg("--quick-generate-key", "The lab <nobody@lab.invalid>", "rsa3072", "sign", "never")
-        (suite / "InRelease").write_text(gpg("--clearsign", text="\n".join([*release, ""])))
-        key = gpg("--armor", "--export")
-        subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False, env=environment)
-    return key
