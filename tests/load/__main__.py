@@ -49,7 +49,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="load", description=__doc__)
-    parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES, help="default: both")
+    parser.add_argument("--mode", nargs="+", choices=MODES, default=MODES, help="default: all")
     parser.add_argument(
         "--only", nargs="+", choices=DISTURBANCES, metavar="NAME", help="of: " + ", ".join(DISTURBANCES)
     )

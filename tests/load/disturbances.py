@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from lab.offers import IMAGE_LABEL, offer_engine, push_runner
 
 from load.fleet import MODES, Call, Fleet
+from load.packages import package_settings
 
 MANAGER, WORKER, ANY = "pi-01", "pi-03", "pi-02"
 _WITHOUT_A_MANAGER = 20
 """Seconds until the lost manager is replaced."""
 _SITE, _UPGRADE = Call(), Call("pifleet.ci.upgrade")
-_RUNS = "docker ps -q --filter name=gitlab-runner | grep -q ."
+IMAGE_MODES = ("container", "service")
+_RUNS = "docker ps -q --filter name=gitlab-runner | grep -q . || systemctl is-active --quiet gitlab-runner"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def _without_image(fleet: Fleet, number: int) -> list[str]:
     return _without("the other image", fleet.failing(f"docker ps -q --filter label={IMAGE_LABEL}={number} | grep -q ."))
 
 
+def _other_package(fleet: Fleet, number: int) -> None:
+    fleet.set(package_settings(fleet.lab.folder, number))
+
+
+def _without_package(fleet: Fleet, number: int) -> list[str]:
+    installed = f"dpkg-query -W -f '${{Version}}' gitlab-runner | grep -qF .{number}-1"
+    return _without("the other package", fleet.failing(f"{installed} && systemctl is-active --quiet gitlab-runner"))
+
+
 def _newer_engine(fleet: Fleet, number: int) -> None:
     offer_engine(fleet.lab, ANY, number)
 
@@ -124,7 +135,12 @@ DISTURBANCES: dict[str, Disturbance] = {
     "daemon-restart": Disturbance(
         "another size of /dev/shm in daemon.json, which needs a restart of the engine", _restart, _SITE, _not_restarted
     ),
-    "runner-image": Disturbance("another image of GitLab Runner", _other_image, _SITE, _without_image),
+    "runner-image": Disturbance(
+        "another image of GitLab Runner", _other_image, _SITE, _without_image, modes=IMAGE_MODES
+    ),
+    "runner-package": Disturbance(
+        "another version of GitLab Runner's package", _other_package, _SITE, _without_package, modes=["package"]
+    ),
     "engine-package": Disturbance(
         "a newer package of the engine, for one Pi",
         _newer_engine,
@@ -136,6 +152,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         _newer_all,
         _UPGRADE,
         _not_upgraded,
+        modes=IMAGE_MODES,
     ),
     "remove": Disturbance(
         "a Pi leaves the fleet; later it comes back",
@@ -150,7 +167,7 @@ DISTURBANCES: dict[str, Disturbance] = {
         _SITE,
         _without_runner,
         spared=[WORKER],
-        modes=["container"],
+        modes=["container", "package"],
     ),
     "manager-replaced": Disturbance(
         "the first manager of the swarm is lost, and replaced by a Pi with a new card",

@@ -20,10 +20,11 @@ from lab.fleet import Lab, Play
 from lab.host import LabError, docker
 from registration_kill import MARK, kill_all
 
+from load.packages import package_settings
 from load.report import Ended, first_failure
 
 INVENTORY = Path(__file__).with_name("inventory")
-MODES = ("container", "service")
+MODES = ("container", "service", "package")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Fleet:
         self._connections = lab.folder / "cp"
         # By Pi: a board has a serial number, which a new card does not change. In the lab the machine-id stands for it.
         self._boards: dict[str, str] = {}
+        if mode == "package":
+            self.set(package_settings(lab.folder, self.next_number()))
 
     @property
     def pis(self) -> list[str]:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from integration.scenarios import SCENARIO, takes
 from lab.fleet import Lab
-from load.fleet import MODES, Fleet
+from load.fleet import Fleet
 from load.measure import Measure, require_whole
 from load.report import summary
 from sizes import dice, one_of
 
-MODE = dict(zip(("default", "swarm"), MODES, strict=True))[SCENARIO]
+MODE = {"default": "container", "swarm": "service"}[SCENARIO]
 LONGEST = 20
 """Seconds: half of what jobs of the full form take."""
 SHORT = ("daemon-reload", "daemon-restart", "runner-image")

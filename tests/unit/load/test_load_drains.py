@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from load.drains import drains
+from load.drains import drains, unit_drains
 
 
 def event(action: str, at: float, number: str = "1", **attributes: str) -> str:
@@ -53,3 +53,17 @@ def test_neither_jobs_nor_other_signals_nor_what_ended_before() -> None:
         runner("die", 6, "2"),
     ]
     assert list(drains(events, since=7)) == []
+
+
+def of_systemd(message: str, at: float) -> str:
+    ids = {"Stopping": "de5b426a63be47a7b6ac3eaac82e2f6f", "Stopped": "9d1aaa27d60140bd96365438aad20286"}
+    return json.dumps({"MESSAGE_ID": ids.get(message), "__REALTIME_TIMESTAMP": str(int(at * 10**6))})
+
+
+def test_a_unit_of_systemd() -> None:
+    journal = [
+        of_systemd("Stopping", 1), of_systemd("Stopped", 3), of_systemd("Started", 4),
+        of_systemd("Stopping", 10), of_systemd("Processing job", 11), of_systemd("Stopped", 40.5),
+        of_systemd("Stopped", 41),
+    ]  # fmt: skip
+    assert list(unit_drains(journal, since=5)) == [30.5]
