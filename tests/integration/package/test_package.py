@@ -35,7 +35,7 @@ SOCKET = {
 }
 SHELL = {"name": "shell", "gitlab": {"tag_list": ["rpi", "shell", PI]}, "config": {"executor": "shell"}}
 pytestmark = [only_in("default"), pytest.mark.timeout(900)]
-there_and_back = takes(110, "from the container to the package and back")
+there_and_back = takes(140, "from the container to the package and back")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_back_to_the_container(fleet: Fleet, pi: Host) -> None:
     assert fleet.is_(fleet.container()).recap[PI]["changed"] == 0
 
 
-@takes(60)
+@takes(90)
 @pytest.mark.usefixtures("packaged")
 def test_jobs_of_both_executors(fleet: Fleet, pi: Host) -> None:
     assert "I am gitlab-runner" in fleet.runs("shell", "echo I am $(id -un)")
@@ -201,7 +201,7 @@ def test_jobs_of_both_executors(fleet: Fleet, pi: Host) -> None:
     assert pi.run("id -nG gitlab-runner | grep -w docker").rc == 1
 
 
-@takes(110)
+@takes(165)
 @pytest.mark.usefixtures("packaged")
 def test_a_restart_and_a_new_ca_and_a_restarted_engine_lose_no_job(fleet: Fleet, pi: Host) -> None:
     before, number = active(pi), fleet.running_job("shell")
@@ -231,7 +231,7 @@ def loaded(pi: Host) -> int:
     return log.count("Configuration loaded")
 
 
-@takes(100)
+@takes(140)
 @pytest.mark.usefixtures("packaged")
 def test_another_version_waits_for_jobs_and_a_broken_one_is_given_up(fleet: Fleet, pi: Host) -> None:
     upgrade = fleet.package(NEW, playbook="pifleet.ci.upgrade")
@@ -257,7 +257,7 @@ def test_another_version_waits_for_jobs_and_a_broken_one_is_given_up(fleet: Flee
     fleet.runs("shell", "true")
 
 
-@takes(60)
+@takes(115)
 @pytest.mark.usefixtures("packaged")
 def test_packages_of_the_control_node(fleet: Fleet, offer: Offer, pi: Host) -> None:
     debs = [{"path": str(deb), "sha256": "0" * 64} for deb in offer.debs[NEW]]
@@ -273,7 +273,7 @@ def test_packages_of_the_control_node(fleet: Fleet, offer: Offer, pi: Host) -> N
     assert fleet.is_(fleet.package(gitlab_runner_package=new)).recap[PI]["changed"] == 0
 
 
-@takes(60)
+@takes(110)
 @pytest.mark.usefixtures("packaged")
 def test_the_package_leaves_with_the_pi(fleet: Fleet, gitlab: GitLab, pi: Host) -> None:
     number = fleet.running_job("shell")
