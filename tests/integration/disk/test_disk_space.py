@@ -130,7 +130,7 @@ def test_what_is_unused_goes_when_space_is_low(lab: Lab, gitlab: GitLab, pi: Hos
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"
 
 
-@takes(90)
+@takes(75)
 def test_a_full_disk_drains_and_comes_back(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
     install(lab, name)
     first = gitlab.call("POST", "/jobs", script=["sleep 25", "echo ended"], tag_list=[name, "docker"])["id"]
@@ -158,10 +158,10 @@ def test_a_full_disk_drains_and_comes_back(lab: Lab, gitlab: GitLab, pi: Host, n
     again = play(lab, name, **SETTINGS)
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
     there = [entry for entry in again.executions if entry["host"] in (lab.addresses[name], name)]
-    assert len([entry for entry in there if entry["transport"] != "local"]) == 3
+    assert len([entry for entry in there if entry["transport"] != "local"]) == 2
 
 
-@takes(90)
+@takes(60)
 def test_plays_on_a_drained_pi(lab: Lab, pi: Host, name: str) -> None:
     """One with lower limits goes on at once; one without the role leaves GitLab Runner running, and no rest of it."""
     install(lab, name)
@@ -182,7 +182,7 @@ def test_plays_on_a_drained_pi(lab: Lab, pi: Host, name: str) -> None:
 
 
 @only_in("default")  # with another data-root a node is no node of its swarm any more
-@takes(120)
+@takes(90)
 def test_the_engines_own_disk_fills(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
     """Images go until there is enough space again, and with it no job has to wait."""
     install(lab, name, docker_daemon_options={"data-root": f"{DISK}/docker"}, disk_space_paths=[])
@@ -191,6 +191,6 @@ def test_the_engines_own_disk_fills(lab: Lab, gitlab: GitLab, pi: Host, name: st
     look(pi)
     pi.check_output(f'python3 -c "{AGE}"')
     leave(pi, 300 * MB)
-    assert look(pi).startswith(f"Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on {DISK}/docker.")
+    assert look(pi).startswith(f"Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on {DISK}/docker")
     assert len([image for image in images(pi) if image.startswith("unused")]) == 1
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"
