@@ -55,7 +55,7 @@ def pi(request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPa
 
 
 @only_in("default")
-@takes(120)
+@takes(140)
 def test_the_engine_of_dockers_repository(pi: BarePi) -> None:
     first = pi.play(docker_version=OLD)
     assert (first.code, pi.version()) == (0, OLD), first.output
