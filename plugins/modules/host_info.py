@@ -216,6 +216,9 @@ containers:
     stop_timeout:
       description: Seconds until it is killed after that signal, V(null) for the default.
       type: int
+    labels:
+      description: Its labels, with those of its image.
+      type: dict
     mounts:
       description: Its mounts, each with C(type), C(source), C(target) and C(read_only).
       type: list
@@ -370,6 +373,7 @@ def container(found: dict[str, Any] | None) -> dict[str, Any] | None:
         "restart_policy": host["RestartPolicy"]["Name"],
         "stop_signal": config.get("StopSignal"),
         "stop_timeout": config.get("StopTimeout"),
+        "labels": config["Labels"] or {},
         "mounts": [
             {
                 "type": mount["Type"],

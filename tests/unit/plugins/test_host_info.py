@@ -23,7 +23,13 @@ IMAGE = "registry.example.com:5000/ci/gitlab-runner:v19"
 CONTAINER = {
     "Image": "sha256:aaa",
     "State": {"Running": True},
-    "Config": {"Image": IMAGE, "StopSignal": "SIGQUIT", "StopTimeout": 7200, "Env": ["CI_SERVER_TOKEN=glrt-secret"]},
+    "Config": {
+        "Image": IMAGE,
+        "StopSignal": "SIGQUIT",
+        "StopTimeout": 7200,
+        "Env": ["CI_SERVER_TOKEN=glrt-secret"],
+        "Labels": {"maintainer": "GitLab Inc."},
+    },
     "HostConfig": {
         "RestartPolicy": {"Name": "always"},
         "Mounts": [{"Type": "bind", "Source": "/etc/gitlab-runner", "Target": "/etc/gitlab-runner"}],
@@ -36,6 +42,7 @@ SHOWN = {
     "restart_policy": "always",
     "stop_signal": "SIGQUIT",
     "stop_timeout": 7200,
+    "labels": {"maintainer": "GitLab Inc."},
     "mounts": [
         {"type": "bind", "source": "/etc/gitlab-runner", "target": "/etc/gitlab-runner", "read_only": False},
     ],

@@ -26,6 +26,7 @@ IMAGE = "gitlab/gitlab-runner:alpine-v19.3.0"
 CONTAINER = {
     "image": IMAGE, "image_id": "sha256:1", "running": True, "restart_policy": "always", "stop_signal": "SIGQUIT",
     "stop_timeout": 7200,
+    "labels": {},
     "mounts": [
         {"type": "bind", "source": path, "target": path, "read_only": False}
         for path in (DIRECTORY, "/var/run/docker.sock")

@@ -73,7 +73,7 @@ def test_internal_variables_are_prefixed(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_number_of_options_stays_small(role: str) -> None:
-    assert len(options(role)) <= 15
+    assert len(options(role)) <= 17
 
 
 def test_the_role_passes_every_option_of_the_configuration() -> None:
@@ -85,7 +85,7 @@ def test_what_hosts_are_compared_by_has_the_defaults_of_the_role() -> None:
     """hostvars of another host do not have the defaults of a role."""
     compared = load("gitlab_runner", "vars/main/main.yml")["_gitlab_runner_service_options"]
     assert compared.items() <= load("gitlab_runner", "defaults/main.yml").items()
-    assert len(compared) == 3
+    assert len(compared) == 4
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

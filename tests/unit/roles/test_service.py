@@ -91,7 +91,10 @@ def test_no_container_beside_the_service_that_stays(swarm: Swarm) -> None:
 
 
 def test_hosts_have_to_agree_on_the_service(swarm: Swarm) -> None:
-    own = {"pi-01": {"gitlab_runner_image": "runner:2"}, "pi-03": {"gitlab_runner_stop_timeout": 60}}
+    container = {"gitlab_runner_container_options": {"env": {"HTTPS_PROXY": "http://me:secret@proxy"}}}
+    own = {
+        "pi-01": {"gitlab_runner_image": "runner:2"}, "pi-02": container, "pi-03": {"gitlab_runner_stop_timeout": 60},
+    }  # fmt: skip
     inventory = {
         "all": {"vars": {"gitlab_runner_deployment": "service"}, "hosts": {name: own.get(name, {}) for name in ALL}}
     }
@@ -105,5 +108,7 @@ def test_hosts_have_to_agree_on_the_service(swarm: Swarm) -> None:
         "gitlab_runner_image is not set on pi-02, pi-03 and runner:2 on pi-01, but the swarm has one service" in output
     )
     assert "gitlab_runner_stop_timeout is 60 on pi-03 and 7200 on pi-01, pi-02" in output
+    assert "gitlab_runner_container_options is variant 1 on pi-02 and variant 2 on pi-01, pi-03" in output
+    assert "secret" not in output
     assert "failed=1" in output
     assert swarm.asked == []

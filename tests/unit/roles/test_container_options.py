@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gitlab_runner_container_options: when the container is another one, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plays.cores import on_every_core, on_one_core
+from plays.play import Play
+from test_package import CONTAINER, decided, host, refused
+
+pytestmark = pytest.mark.slow
+
+LABEL = "ci.pifleet.container-options"
+OPTIONS = {"env": {"NO_PROXY": "localhost", "HTTPS_PROXY": "http://me:secret@proxy:3128"}, "memory": "256M"}
+METRICS = {"published_ports": ["127.0.0.1:9252:9252"]}
+SERVICE = {"gitlab_runner_deployment": "service", "gitlab_runner_swarm_managers": ["pi-01"]}
+
+
+@on_every_core
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+def decisions(play: Play, labels: dict[str, str], *names: str, **options: Any) -> list[Any]:
+    container = {**CONTAINER, "labels": labels}
+    gathered = host(containers={"gitlab-runner": container})
+    return decided(play, gathered, *names, gitlab_runner_deployment="container", **options)
+
+
+def test_the_container_is_another_one_with_other_options(play: Play) -> None:
+    names = ("run_differs", "disrupts", "container_labels")
+    [differs, disrupts, labels] = decisions(play, {}, *names, gitlab_runner_container_options=OPTIONS)
+    assert (differs, disrupts) == (True, True)
+    assert list(labels) == [LABEL]
+    assert "secret" not in str(labels)
+    reordered = {"memory": "256M", "env": dict(reversed(OPTIONS["env"].items()))}  # type: ignore[attr-defined]
+    assert decisions(play, labels, *names, gitlab_runner_container_options=reordered) == [False, False, labels]
+    other = {**OPTIONS, "memory": "512M"}
+    assert decisions(play, labels, *names[:2], gitlab_runner_container_options=other) == [True, True]
+    assert decisions(play, labels, *names) == [True, True, {}], "options that are not given any more"
+    assert decisions(play, {"maintainer": "GitLab Inc."}, *names) == [False, False, {}]
+
+
+@on_one_core
+def test_more_mounts_are_added_to_those_of_the_role(play: Play) -> None:
+    mounts = [
+        {"source": "/srv/ca", "target": "/ca", "read_only": True},
+        {"source": "v", "target": "/v", "type": "volume"},
+    ]
+    [found] = decisions(play, {}, "container_mounts", gitlab_runner_container_options={"mounts": mounts})
+    assert [mount["target"] for mount in found] == ["/etc/gitlab-runner", "/var/run/docker.sock", "/ca", "/v"]
+    assert found[2:] == [{"type": "bind", **mounts[0]}, mounts[1]]
+
+
+@on_one_core
+def test_the_ports_that_are_open_to_the_network(play: Play) -> None:
+    ports = ["127.0.0.1:9252:9252", "[::1]:9252:9252", "9253:9252", "0.0.0.0:9254:9252", "192.0.2.1:9255:9252/tcp"]
+    options = {"published_ports": ports}
+    assert decisions(play, {}, "open_ports", gitlab_runner_container_options=options) == [ports[2:]]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "sentence"),
+    [
+        pytest.param(METRICS, {"gitlab_runner_deployment": "package"},
+                     "gitlab_runner_container_options has published_ports, but with gitlab_runner_deployment: package",
+                     id="package"),
+        pytest.param({"network_mode": "host"}, SERVICE, "network_mode is for containers", id="network_mode"),
+        pytest.param(METRICS, SERVICE, "each must be PORT:PORT, such as 9252:9252", id="an address of a service"),
+        pytest.param({"published_ports": ["9252"]}, {}, "each must be ADDRESS:PORT:PORT or PORT:PORT", id="one port"),
+        pytest.param({"mounts": [{"source": "/srv", "target": "/etc/gitlab-runner/"}]}, {},
+                     "mounts has /etc/gitlab-runner, which the role itself mounts", id="the directory of config.toml"),
+        pytest.param(METRICS, {"gitlab_runner_global": {"listen_address": "localhost:9252"}},
+                     "listen_address of gitlab_runner_global is localhost:9252, an address inside of the container",
+                     id="metrics that nobody reaches"),
+        pytest.param({"memroy": "256M"}, {}, "memroy", id="an option that does not exist"),
+    ],
+)  # fmt: skip
+def test_one_sentence_before_anything_is_touched(
+    play: Play, options: dict[str, Any], variables: dict[str, Any], sentence: str
+) -> None:
+    settings = {"gitlab_runner_deployment": "container", **variables}
+    assert sentence in refused(play, host(), gitlab_runner_container_options=options, **settings)
