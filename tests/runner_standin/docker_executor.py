@@ -14,6 +14,7 @@ from typing import Any
 from runner_standin.config import Runner
 from runner_standin.engine import Engine, EngineError, output
 from runner_standin.jobs import Job, Step, system_failure
+from runner_standin.registry_auth import registry_auth
 from runner_standin.script import render
 from runner_standin.stop import Stop
 
@@ -79,7 +80,9 @@ class DockerExecutor:
                 failures.append(f"{self._image} is not present and the pull policy is {policy}")
                 continue
             try:
-                self._engine.pull(self._image)
+                variables = {**self._runner.environment, **self._job.variables}
+                auth = registry_auth(self._image, variables.get("DOCKER_AUTH_CONFIG", ""))
+                self._engine.pull(self._image, auth)
                 return
             except EngineError as error:
                 failures.append(f"failed to pull image {self._image} with policy {policy}: {error}")

@@ -56,9 +56,10 @@ class Engine:
             raise
         return True
 
-    def pull(self, name: str) -> None:
+    def pull(self, name: str, auth: str = "") -> None:
+        """auth: as registry_auth() returns it."""
         query = urllib.parse.urlencode({"fromImage": name if ":" in name.rpartition("/")[2] else f"{name}:latest"})
-        progress = self._request("POST", f"/images/create?{query}")
+        progress = self._request("POST", f"/images/create?{query}", headers={"X-Registry-Auth": auth} if auth else {})
         for line in progress.splitlines():
             if error := json.loads(line).get("error"):
                 raise EngineError(error)
@@ -96,11 +97,13 @@ class Engine:
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return json.loads(self._request(method, path, body) or b"null")
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         connection = self._connection()
         try:
             content = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, content, {"Content-Type": "application/json"})
+            connection.request(method, path, content, {"Content-Type": "application/json", **(headers or {})})
             response = connection.getresponse()
             reply = response.read()
         except (OSError, http.client.HTTPException) as error:

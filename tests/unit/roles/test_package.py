@@ -66,6 +66,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "units": {UNIT: ABSENT},
         "groups": {"docker": ["pi"]},
         "files": files,
+        "checksums": {f"{DIRECTORY}/.registry-credentials/.docker/config.json": None},
         "engine": {"version": "26.1.5", "swarm": {"LocalNodeState": "inactive"}},
         "containers": {"gitlab-runner": None},
         "images": {IMAGE: "sha256:1"},
