@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""gitlab_runner_container_options: the container or service gets them, and loses them again, and no job ends for that."""
+"""gitlab_runner_container_options: the container or service gets them and loses them again, and no job ends for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testinfra.host import Host
 
 PI = "pi-02"
 CONTAINER = "$(docker ps -q --filter name=gitlab-runner)"
-PASSWORD = "secret-of-the-proxy"  # noqa: S105 - of no proxy
+PASSWORD = "secret-of-the-proxy"
 PORT = {"default": "127.0.0.1:9252:9252", "swarm": "9252:9252"}[SCENARIO]
 OPTIONS = {
     "env": {"HTTPS_PROXY": f"http://me:{PASSWORD}@192.0.2.1:3128", "NO_PROXY": "*"},
