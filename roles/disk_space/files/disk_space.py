@@ -86,7 +86,7 @@ class History:
 
     path: str
     usage: plan.Usage = field(default_factory=dict)
-    looked_at: int = 0
+    checked_at: int = 0
     cleaned_at: int = 0
 
     @classmethod
@@ -95,11 +95,11 @@ class History:
         if not os.path.exists(path):
             return cls(path)
         found = _json(path)
-        return cls(path, found["usage"], found["looked_at"], found["cleaned_at"])
+        return cls(path, found["usage"], found["checked_at"], found["cleaned_at"])
 
     def write(self) -> None:
         """Raises FileError, which costs nothing but the knowledge of this run."""
-        shown = {"usage": self.usage, "looked_at": self.looked_at, "cleaned_at": self.cleaned_at}
+        shown = {"usage": self.usage, "checked_at": self.checked_at, "cleaned_at": self.cleaned_at}
         atomic_file.replace(self.path, (json.dumps(shown) + "\n").encode(), mode=0o644)
 
 
@@ -125,7 +125,7 @@ def spaces(engine: Engine, settings: plan.Settings) -> list[plan.Space]:
             space = os.statvfs(path)
             device = os.stat(path).st_dev
         except FileNotFoundError as error:
-            raise plan.SettingsError(f"There is no {path} to look at: correct disk_space_paths.") from error
+            raise plan.SettingsError(f"There is no {path}: correct disk_space_paths.") from error
         free, size = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
         found.setdefault(device, plan.Space(path, free, size, path in own))
     return list(found.values())
@@ -202,7 +202,7 @@ def regulate(settings: plan.Settings, state: State, way: runner.Way, disks: list
 
 
 def run(settings: plan.Settings, directory: str) -> None:
-    """One look at the disk, and what follows from it."""
+    """One check of the disk space, and what follows from it."""
     engine = Engine(timeout=REPLY_TIMEOUT)
     now = time.time()
     state = State.read(os.path.join(directory, "state.json"))
@@ -212,7 +212,7 @@ def run(settings: plan.Settings, directory: str) -> None:
     objects = plan.Objects(
         engine.get("/containers/json", all=True), engine.get("/images/json"), engine.get("/volumes")["Volumes"] or []
     )
-    events = engine.events(history.looked_at, int(now), type=["container", "volume"])
+    events = engine.events(history.checked_at, int(now), type=["container", "volume"])
     before = history.usage
     history.usage = plan.known(plan.seen(before, plan.in_use(objects.containers, events), now), objects, now)
     low = plan.is_low(disks, settings)
@@ -221,7 +221,7 @@ def run(settings: plan.Settings, directory: str) -> None:
         clean(engine, settings, objects, history.usage, now, low)
     regulate(settings, state, runner.way(settings.deployment, engine), spaces(engine, settings))
     if due or history.usage != before:
-        history.looked_at, history.cleaned_at = int(now), int(now) if due else history.cleaned_at
+        history.checked_at, history.cleaned_at = int(now), int(now) if due else history.cleaned_at
         history.write()
 
 

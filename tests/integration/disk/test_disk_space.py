@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The disk of a Pi fills: what is unused goes, then GitLab Runner ends after its jobs, and comes back with the space.
 
-What is filled is a small file system, which the role is told to look at; in one test the engine's data-root is there.
+What is filled is a small file system, which the role is told to check; in one test the engine's data-root is there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "disk_space_state": "present",
     "disk_space_cleanup_below": "400MB",
     "disk_space_minimum_free": "150MB",
-    "disk_space_interval": 60,  # the tests look by themselves
+    "disk_space_interval": 60,  # the tests run the check by themselves
     "disk_space_paths": [DISK],
 }
 FULL = 130 * MB
@@ -79,7 +79,7 @@ def leave(pi: Host, free: int) -> None:
     pi.check_output(f"fallocate -l {present - free} {DISK}/filler")
 
 
-def look(pi: Host) -> str:
+def check(pi: Host) -> str:
     """Have the program look at the disk, and return what it has said in the journal."""
     since = pi.check_output("date +%s.%N")
     pi.check_output("systemctl start pifleet-disk-space.service")
@@ -114,18 +114,18 @@ def test_what_is_unused_goes_when_space_is_low(lab: Lab, gitlab: GitLab, pi: Hos
     anonymous = pi.check_output("docker volume create")
     before = images(pi), volumes(pi)
     assert [volume for volume in before[1] if "-cache-" in volume]
-    assert "Removed" not in look(pi), "what is seen for the first time may be about to be used"
+    assert "Removed" not in check(pi), "what is seen for the first time may be about to be used"
     assert (images(pi), volumes(pi)) == before
 
     pi.check_output(f'python3 -c "{AGE}"')
-    assert look(pi).startswith("Removed ")
+    assert check(pi).startswith("Removed ")
     assert "unused:1" not in images(pi)
     assert "labelled:1" in images(pi)
     assert [image for image in images(pi) if "gitlab-runner" in image]
     assert set(named) <= volumes(pi)
     assert anonymous not in volumes(pi)
     assert not [volume for volume in volumes(pi) if "-cache-" in volume]
-    assert look(pi) == ""
+    assert check(pi) == ""
     pi.check_output(f"docker volume rm {' '.join(named)} && docker image rm labelled:1")
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"
 
@@ -136,7 +136,7 @@ def test_a_full_disk_drains_and_comes_back(lab: Lab, gitlab: GitLab, pi: Host, n
     first = gitlab.call("POST", "/jobs", script=["sleep 25", "echo ended"], tag_list=[name, "docker"])["id"]
     gitlab.wait_for_job(first, ["running"], timeout=60)
     leave(pi, FULL)
-    assert f"are free on {DISK}: GitLab Runner takes no new jobs until 400MB are free." in look(pi)
+    assert f"are free on {DISK}: GitLab Runner takes no new jobs until 400MB are free." in check(pi)
     second = gitlab.call("POST", "/jobs", script=["true"], tag_list=[name, "docker"])["id"]
     job = gitlab.wait_for_job(first, ("success", "failed", "canceled"))
     assert (job["status"], "ended" in job["trace"]) == ("success", True), job["trace"]
@@ -153,7 +153,7 @@ def test_a_full_disk_drains_and_comes_back(lab: Lab, gitlab: GitLab, pi: Host, n
     assert gitlab.call("GET", f"/jobs/{second}")["status"] == "pending"
 
     pi.check_output(f"rm {DISK}/filler")
-    assert "GitLab Runner takes jobs again." in look(pi)
+    assert "GitLab Runner takes jobs again." in check(pi)
     assert gitlab.wait_for_job(second, ("success", "failed"), timeout=60)["status"] == "success"
     again = play(lab, name, **SETTINGS)
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
@@ -166,13 +166,13 @@ def test_plays_on_a_drained_pi(lab: Lab, pi: Host, name: str) -> None:
     """One with lower limits goes on at once; one without the role leaves GitLab Runner running, and no rest of it."""
     install(lab, name)
     leave(pi, FULL)
-    look(pi)
+    check(pi)
     eventually(lambda: pi.check_output(RUNNING) == "", timeout=60)
     install(lab, name, disk_space_cleanup_below="100MB", disk_space_minimum_free="50MB")
     assert pi.check_output(RUNNING)
 
     leave(pi, 30 * MB)
-    look(pi)
+    check(pi)
     done = play(lab, name)
     assert done.code == 0, done.output
     assert pi.check_output(RUNNING)
@@ -188,9 +188,9 @@ def test_the_engines_own_disk_fills(lab: Lab, gitlab: GitLab, pi: Host, name: st
     install(lab, name, docker_daemon_options={"data-root": f"{DISK}/docker"}, disk_space_paths=[])
     for tag in ("unused:1", "unused:2", "unused:3"):
         make_image(pi, tag, 60 * MB)
-    look(pi)
+    check(pi)
     pi.check_output(f'python3 -c "{AGE}"')
     leave(pi, 300 * MB)
-    assert look(pi).startswith(f"Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on {DISK}/docker")
+    assert check(pi).startswith(f"Removed 2 images (0.1 GB): 0.4 GB of 1.6 GB are free on {DISK}/docker")
     assert len([image for image in images(pi) if image.startswith("unused")]) == 1
     assert gitlab.run_job(script=["true"], tag_list=[name, "docker"])["status"] == "success"

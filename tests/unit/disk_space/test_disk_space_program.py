@@ -56,7 +56,7 @@ class Host:
             **settings,
         }
 
-    def look(self, *options: str, code: int = 0) -> str:
+    def check(self, *options: str, code: int = 0) -> str:
         """Run the program and return what it has printed."""
         path = self.directory / "settings.json"
         path.write_text(json.dumps(self.settings))
@@ -102,109 +102,109 @@ def fill(engine: FakeEngine) -> None:
 def test_with_space_nothing_is_done_and_nothing_said(host: Host, engine: FakeEngine) -> None:
     fill(engine)
     engine.build_cache = {}
-    assert host.look() == host.look() == ""
+    assert host.check() == host.check() == ""
     assert [change for change in engine.changes if "build" not in change] == []
 
 
 def test_what_is_old_goes_once_a_day(host: Host, engine: FakeEngine) -> None:
     fill(engine)
-    host.look()
+    host.check()
     engine.build_cache = {}
     host.days_pass(13)
     engine.past_events = [
         {"Type": "container", "time": host.now, "Actor": {"ID": "c", "Attributes": {"image": "image:3"}}}
     ]
-    assert host.look() == ""
+    assert host.check() == ""
     host.days_pass(1.1)
     # i0 is the image of the container that has gone before it, but was not when the lists were made
-    assert host.look() == ("Removed 1 container, 2 images and 1 volume (8.0 GB): 59.0 GB of 100.0 GB are free on /.\n")
+    assert host.check() == ("Removed 1 container, 2 images and 1 volume (8.0 GB): 59.0 GB of 100.0 GB are free on /.\n")
     assert sorted(engine.images) == ["i0", "i3"]
     assert list(engine.volumes) == ["database"]
     host.days_pass(0.5)
-    assert host.look() == ""
+    assert host.check() == ""
     host.days_pass(0.6)
-    assert host.look() == "Removed 1 image (3.0 GB): 62.0 GB of 100.0 GB are free on /.\n"
+    assert host.check() == "Removed 1 image (3.0 GB): 62.0 GB of 100.0 GB are free on /.\n"
 
 
 def test_an_image_is_known_from_the_look_after_it_came(host: Host, engine: FakeEngine) -> None:
     """Not only from the next day, else nothing of a day could go when the disk fills within it."""
-    host.look()
+    host.check()
     host.days_pass(0.1)
     engine.images["new"] = {"Id": "new", "RepoTags": ["new:1"], "Labels": None, "Size": 5 * GB}
-    host.look()
+    host.check()
     host.days_pass(0.1)
     engine.free = 10 * GB
-    assert host.look() == "Removed 1 image (5.0 GB): 15.0 GB of 100.0 GB are free on /.\n"
+    assert host.check() == "Removed 1 image (5.0 GB): 15.0 GB of 100.0 GB are free on /.\n"
 
 
 def test_low_space_is_freed_only_as_far_as_needed(host: Host, engine: FakeEngine) -> None:
     fill(engine)
-    host.look()
+    host.check()
     host.days_pass(0.1)
     engine.free = 11 * GB
-    said = host.look()
+    said = host.check()
     assert said == "Removed 1 container and 1 image (4.0 GB): 15.0 GB of 100.0 GB are free on /.\n"
     assert engine.free == 15 * GB
     assert len(engine.images) == 3
-    assert host.look() == ""
+    assert host.check() == ""
 
 
 def test_the_build_cache_is_the_first_to_go(host: Host, engine: FakeEngine) -> None:
-    host.look()
+    host.check()
     engine.build_cache = {"a": 5 * GB, "b": GB}
     engine.free = 14 * GB
-    assert host.look() == "Removed build cache (6.0 GB): 20.0 GB of 100.0 GB are free on /.\n"
+    assert host.check() == "Removed build cache (6.0 GB): 20.0 GB of 100.0 GB are free on /.\n"
 
 
 def test_what_was_in_use_within_the_hour_stays_however_low_space_is(host: Host, engine: FakeEngine) -> None:
     fill(engine)
     engine.build_cache = {}
     engine.free = 6 * GB
-    assert host.look() == ""
+    assert host.check() == ""
     assert len(engine.images) == 4
 
 
 def test_an_object_that_came_into_use_is_no_error(host: Host, engine: FakeEngine, monkeypatch: Any) -> None:
     fill(engine)
-    host.look()
+    host.check()
     host.days_pass(1.1)
     engine.free = 6 * GB
     monkeypatch.setattr(engine, "_in_use", lambda kind, key: key == "i1")
-    assert "Removed" in host.look()
+    assert "Removed" in host.check()
     assert "i1" in engine.images
 
 
 def test_a_broken_object_does_not_keep_the_others(host: Host, engine: FakeEngine) -> None:
     fill(engine)
-    host.look()
+    host.check()
     host.days_pass(20)
     engine.broken = {"image:1"}
-    said = host.look()
+    said = host.check()
     assert "Not removed, because the engine fails to (1): Docker Engine answers /images/image:1 with 500" in said
     assert sorted(engine.images) == ["i0", "i1"]
 
 
 def test_a_full_disk_drains_and_comes_back_by_itself(host: Host, engine: FakeEngine) -> None:
-    host.look()
+    host.check()
     engine.free = 4 * GB
-    assert host.look() == (
+    assert host.check() == (
         "4.0 GB of 100.0 GB are free on /: GitLab Runner takes no new jobs until 15% are free. Running jobs go on.\n"
     )
     assert engine.changes[-2:] == [FOREVER_NO, SIGQUIT]
     assert host.state["drained"] is True
     engine.end_jobs()
-    assert host.look() == ""
+    assert host.check() == ""
     engine.free = 14 * GB
-    assert host.look() == "", "between the limits nothing changes"
+    assert host.check() == "", "between the limits nothing changes"
     assert engine.containers[RUNNER]["State"] == "exited"
     assert "14.0 GB of 100.0 GB are free on /: GitLab Runner takes no new jobs" in host.state["message"]
     engine.free = 15 * GB
-    assert host.look() == "15.0 GB of 100.0 GB are free on /: GitLab Runner takes jobs again.\n"
+    assert host.check() == "15.0 GB of 100.0 GB are free on /: GitLab Runner takes jobs again.\n"
     assert engine.containers[RUNNER]["State"] == "running"
     assert engine.containers[RUNNER]["Policy"]["Name"] == "always"
     assert host.state == {"drained": False, "message": "", "memory": {}}
     before = len(engine.changes)
-    assert host.look() == ""
+    assert host.check() == ""
     assert len(engine.changes) == before
 
 
@@ -214,32 +214,32 @@ def test_another_full_disk_drains_and_removes_nothing(
     fill(engine)
     engine.build_cache = {}
     host.settings["paths"] = ["/dev/shm", "/"]
-    host.look()
+    host.check()
     host.days_pass(0.5)
     full = os.statvfs_result((1, 1, 10 * GB, 0, 0, 0, 0, 0, 0, 255))
     monkeypatch.setattr(disk_space.os, "statvfs", lambda path: full if path == "/dev/shm" else engine.statvfs(path))
-    assert host.look().startswith("0.0 GB of 10.0 GB are free on /dev/shm: GitLab Runner takes no new jobs")
+    assert host.check().startswith("0.0 GB of 10.0 GB are free on /dev/shm: GitLab Runner takes no new jobs")
     assert len(engine.images) == 4
     host.settings["paths"] = ["/no such directory"]
     monkeypatch.setattr(disk_space.os, "statvfs", os.statvfs)
-    assert "There is no /no such directory to look at: correct disk_space_paths." in host.look(code=1)
+    assert "There is no /no such directory: correct disk_space_paths." in host.check(code=1)
 
 
 def test_jobs_that_still_run_are_waited_for(host: Host, engine: FakeEngine) -> None:
     engine.free = 4 * GB
-    host.look()
+    host.check()
     engine.free = 50 * GB
-    assert host.look() == ""
+    assert host.check() == ""
     assert engine.containers[RUNNER]["Policy"]["Name"] == "no"
     assert "as soon as its running jobs have ended" in host.state["message"]
     engine.end_jobs()
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert engine.containers[RUNNER]["State"] == "running"
 
 
 def test_a_reboot_does_not_start_what_is_drained(host: Host, engine: FakeEngine) -> None:
     engine.free = 4 * GB
-    host.look()
+    host.check()
     engine.end_jobs()
     engine.restart()
     assert engine.containers[RUNNER]["State"] == "exited"
@@ -247,14 +247,14 @@ def test_a_reboot_does_not_start_what_is_drained(host: Host, engine: FakeEngine)
 
 def test_a_play_that_runs_gitlab_runner_anew_is_made_up_for(host: Host, engine: FakeEngine) -> None:
     engine.free = 4 * GB
-    host.look()
+    host.check()
     engine.run_gitlab_runner()
-    assert host.look() == ""
+    assert host.check() == ""
     assert engine.changes[-2:] == [FOREVER_NO, SIGQUIT]
     engine.run_gitlab_runner()
     engine.free = 50 * GB
     before = len(engine.changes)
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert SIGQUIT not in engine.changes[before:]
     assert engine.containers[RUNNER]["Policy"]["Name"] == "always"
 
@@ -262,9 +262,9 @@ def test_a_play_that_runs_gitlab_runner_anew_is_made_up_for(host: Host, engine: 
 def test_what_an_operator_has_stopped_stays_stopped(host: Host, engine: FakeEngine) -> None:
     engine.end_jobs()
     engine.free = 4 * GB
-    assert "takes no new jobs" in host.look()
+    assert "takes no new jobs" in host.check()
     engine.free = 50 * GB
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert (engine.containers[RUNNER]["State"], engine.changes) == ("exited", engine.changes[:2])
     assert not [change for change in engine.changes if RUNNER in change]
 
@@ -272,20 +272,20 @@ def test_what_an_operator_has_stopped_stays_stopped(host: Host, engine: FakeEngi
 def test_another_policy_is_given_back(host: Host, engine: FakeEngine) -> None:
     engine.run_gitlab_runner("unless-stopped")
     engine.free = 4 * GB
-    host.look()
-    host.look()
+    host.check()
+    host.check()
     engine.end_jobs()
     engine.free = 50 * GB
-    host.look()
+    host.check()
     assert engine.containers[RUNNER]["Policy"]["Name"] == "unless-stopped"
 
 
 def test_without_gitlab_runner_there_is_nothing_to_stop(host: Host, engine: FakeEngine) -> None:
     engine.containers.clear()
     engine.free = 4 * GB
-    host.look()
+    host.check()
     engine.free = 50 * GB
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
 
 
 class Killed(BaseException):
@@ -297,7 +297,7 @@ def test_a_kill_at_each_change_of_the_engine_is_safe(
     host: Host, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, change: int
 ) -> None:
     """Before each of them the state on the disk is enough to drain, to wait and to come back."""
-    host.look()
+    host.check()
     engine.free = 4 * GB
     post, count = _docker_api.Engine.post, 0
 
@@ -310,25 +310,25 @@ def test_a_kill_at_each_change_of_the_engine_is_safe(
 
     monkeypatch.setattr(_docker_api.Engine, "post", dying)
     with pytest.raises(Killed):
-        host.look()
+        host.check()
     monkeypatch.setattr(_docker_api.Engine, "post", post)
-    host.look()
+    host.check()
     assert engine.changes[-1] == SIGQUIT
     engine.end_jobs()
     engine.free = 50 * GB
     count, monkey = 0, dying
     monkeypatch.setattr(_docker_api.Engine, "post", monkey)
     with pytest.raises(Killed):
-        host.look()
+        host.check()
     monkeypatch.setattr(_docker_api.Engine, "post", post)
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert engine.containers[RUNNER]["State"] == "running"
     assert engine.containers[RUNNER]["Policy"]["Name"] == "always"
 
 
 def test_a_full_disk_drains_without_a_new_file(host: Host, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state goes into the blocks that its file has; that the rest cannot be written is said in the end."""
-    host.look()
+    host.check()
     path = host.directory / "state" / "state.json"
     before = path.stat()
 
@@ -338,7 +338,7 @@ def test_a_full_disk_drains_without_a_new_file(host: Host, engine: FakeEngine, m
     monkeypatch.setattr(disk_space.atomic_file, "replace", full)
     engine.free = 0
     host.days_pass(0.2)
-    said = host.look(code=1)
+    said = host.check(code=1)
     assert "takes no new jobs" in said
     assert "usage.json could not be written: the disk is full." in said
     assert host.state["drained"] is True
@@ -349,18 +349,18 @@ def test_a_full_disk_drains_without_a_new_file(host: Host, engine: FakeEngine, m
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\0" * 100])
 def test_a_broken_state_is_told(host: Host, engine: FakeEngine, content: str) -> None:
-    host.look()
+    host.check()
     (host.directory / "state" / "state.json").write_text(content)
-    assert "state.json is not what was written there: remove it." in host.look(code=1)
+    assert "state.json is not what was written there: remove it." in host.check(code=1)
 
 
 def test_release_starts_what_is_drained_and_waits_for_its_jobs(
     host: Host, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.free = 4 * GB
-    host.look()
+    host.check()
     monkeypatch.setattr(disk_space, "time", SimpleNamespace(sleep=lambda _seconds: engine.end_jobs()))
-    host.look("--release")
+    host.check("--release")
     assert engine.containers[RUNNER]["State"] == "running"
     assert engine.containers[RUNNER]["Policy"]["Name"] == "always"
     assert host.state["drained"] is False
@@ -369,15 +369,15 @@ def test_release_starts_what_is_drained_and_waits_for_its_jobs(
 def test_settings_that_do_not_fit_touch_nothing(host: Host, engine: FakeEngine) -> None:
     host.settings["cleanup_below"] = "200GB"
     engine.free = 0
-    assert "disk_space_cleanup_below is 200GB, but / is on a file system of 100.0 GB" in host.look(code=1)
+    assert "disk_space_cleanup_below is 200GB, but / is on a file system of 100.0 GB" in host.check(code=1)
     host.settings |= {"cleanup_below": "15%", "deployment": "shell"}
-    assert "shell is no deployment of GitLab Runner that can be stopped: container, service, " in host.look(code=1)
+    assert "shell is no deployment of GitLab Runner that can be stopped: container, service, " in host.check(code=1)
     assert not [change for change in engine.changes if RUNNER in change]
 
 
 def test_an_engine_that_does_not_answer_is_told(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (str(tmp_path / "none.sock"),))
-    assert f"Docker Engine does not answer at {tmp_path}/none.sock" in host.look(code=1)
+    assert f"Docker Engine does not answer at {tmp_path}/none.sock" in host.check(code=1)
 
 
 @pytest.fixture
@@ -407,24 +407,24 @@ def test_a_node_is_drained_by_a_label_of_its_engine(
     if found is not None:
         daemon_json.write_text(json.dumps(found))
         daemon_json.chmod(0o640)
-    host.look()
+    host.check()
     assert reloads(daemon_json) == 0
     engine.free = 4 * GB
-    assert "takes no new jobs" in host.look()
+    assert "takes no new jobs" in host.check()
     labels = (found or {}).get("labels", [])
     assert json.loads(daemon_json.read_text()) == {**(found or {}), "labels": [*labels, runner.LABEL]}
     assert daemon_json.stat().st_mode & 0o777 == (0o644 if found is None else 0o640)
-    assert (host.look(), reloads(daemon_json)) == ("", 1)
+    assert (host.check(), reloads(daemon_json)) == ("", 1)
     engine.free = 50 * GB
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert json.loads(daemon_json.read_text()) == {**(found or {}), "labels": labels}
-    assert (host.look(), reloads(daemon_json)) == ("", 2)
+    assert (host.check(), reloads(daemon_json)) == ("", 2)
     assert not [change for change in engine.changes if RUNNER in change]
 
 
 def test_a_label_that_a_play_has_written_back_goes(host: Host, engine: FakeEngine, daemon_json: Path) -> None:
     daemon_json.write_text(json.dumps({"labels": [runner.LABEL]}))
-    assert (host.look(), reloads(daemon_json)) == ("", 1)
+    assert (host.check(), reloads(daemon_json)) == ("", 1)
     assert json.loads(daemon_json.read_text()) == {"labels": []}
 
 
@@ -436,12 +436,12 @@ def test_a_broken_daemon_json_is_not_touched(
 ) -> None:
     daemon_json.write_text(content)
     engine.free = 4 * GB
-    assert said in host.look(code=1)
+    assert said in host.check(code=1)
     assert (daemon_json.read_text(), reloads(daemon_json)) == (content, 0)
 
 
 def test_two_of_the_program_take_turns(host: Host, engine: FakeEngine) -> None:
-    host.look()
+    host.check()
     with disk_space.alone(host.settings["state_directory"]):
         thread = threading.Thread(target=host.look)
         thread.start()
@@ -471,13 +471,13 @@ def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_unit_of_the_package(host: Host, engine: FakeEngine, unit: Path) -> None:
     host.settings["deployment"] = "package"
     engine.free = 4 * GB
-    assert "takes no new jobs" in host.look()
+    assert "takes no new jobs" in host.check()
     assert unit.read_text() == "deactivating\n"
     engine.free = 50 * GB
-    assert host.look() == ""
+    assert host.check() == ""
     assert "as soon as its running jobs have ended" in host.state["message"]
     unit.write_text("inactive\n")
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert unit.read_text() == "active\n"
     asked = (unit.parent / "asked").read_text().split()
     assert [word for word in asked if word != "show"] == ["disable", "stop", "enable", "start"]
@@ -487,7 +487,7 @@ def test_a_unit_that_somebody_else_has_stopped_stays_stopped(host: Host, engine:
     host.settings["deployment"] = "package"
     unit.write_text("inactive\n")
     engine.free = 4 * GB
-    host.look()
+    host.check()
     engine.free = 50 * GB
-    assert "takes jobs again" in host.look()
+    assert "takes jobs again" in host.check()
     assert unit.read_text() == "inactive\n"

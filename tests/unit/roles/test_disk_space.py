@@ -76,7 +76,7 @@ ALL_BUT_ONE = "_disk_space_wanted[1:] + ['another']"
         pytest.param(ALL, RUNS, state(False), PRESENT, "", id="as wanted"),
         pytest.param(ALL, {**RUNS, "active": "failed"}, None, PRESENT, "install.yml", id="the timer does not run"),
         pytest.param(ALL_BUT_ONE, RUNS, None, PRESENT, "install.yml", id="another version"),
-        pytest.param(ALL, RUNS, state(True), PRESENT, "look.yml", id="drained: looked at again"),
+        pytest.param(ALL, RUNS, state(True), PRESENT, "check.yml", id="drained: checked again"),
         pytest.param(ALL, RUNS, state(True), {}, "uninstall.yml", id="not asked for any more"),
         pytest.param(NOTHING, MISSING, state(False), {}, "uninstall.yml", id="a rest of it"),
     ],
