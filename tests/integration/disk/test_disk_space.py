@@ -80,7 +80,7 @@ def leave(pi: Host, free: int) -> None:
 
 
 def check(pi: Host) -> str:
-    """Have the program look at the disk, and return what it has said in the journal."""
+    """Have the program check the disk space, and return what it has said in the journal."""
     since = pi.check_output("date +%s.%N")
     pi.check_output("systemctl start pifleet-disk-space.service")
     said: str = pi.check_output(f"journalctl --identifier pifleet-disk-space --output cat --since @{since}")

@@ -443,7 +443,7 @@ def test_a_broken_daemon_json_is_not_touched(
 def test_two_of_the_program_take_turns(host: Host, engine: FakeEngine) -> None:
     host.check()
     with disk_space.alone(host.settings["state_directory"]):
-        thread = threading.Thread(target=host.look)
+        thread = threading.Thread(target=host.check)
         thread.start()
         time.sleep(0.1)
         assert thread.is_alive()
