@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .host import LABEL, docker, say
+from .host import LABEL, LabError, docker, say
 from .pi_image import registry_image
 
 REGISTRY = "private.lab:5000"
@@ -40,6 +42,7 @@ def start_private_registry(lab: str, folder: Path, images: Mapping[str, str]) ->
     )  # fmt: skip
     # This machine's engine takes any certificate from the loopback address.
     address = docker("port", container, "5000/tcp").splitlines()[0]
+    _wait_for_tls(address)
     login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
     client = folder / "client"
     client.mkdir(mode=0o700, exist_ok=True)
@@ -53,6 +56,19 @@ def start_private_registry(lab: str, folder: Path, images: Mapping[str, str]) ->
 def stop_private_registry(lab: str) -> None:
     """Remove it, if there is one."""
     docker("rm", "-f", "-v", _container(lab), check=False)
+
+
+def _wait_for_tls(address: str) -> None:
+    """Return when the registry presents its certificate, whatever that is. Raises LabError after a minute."""
+    host, port = address.rsplit(":", 1)
+    for _ in range(60):
+        try:
+            if ssl.get_server_certificate((host, int(port)), timeout=5):
+                return
+        except OSError as error:
+            last = error
+            time.sleep(1)
+    raise LabError(f"{REGISTRY} does not answer at {address}: {last}")
 
 
 def _container(lab: str) -> str:
