@@ -13,7 +13,7 @@ from pathlib import Path
 from .host import LABEL, LabError, docker, say
 from .pi_image import registry_image
 
-REGISTRY = "private.lab:5000"
+REGISTRY = "registry.example.com:5000"
 USERNAME, PASSWORD = "ci", "a password of the lab"
 _HASH = "$2y$05$abcdefghijklmnopqrstuubHfQ2YmKN7fPe.0BIx0rWT/wvkTRirC"  # bcrypt, the only one that the registry takes
 _CONFIG = """version: "0.1"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each kind of job in docs/jobs.md: its inventory and its .gitlab-ci.yml, as they stand there, on one Pi."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fake_gitlab import tls
+from integration.scenarios import only_in, takes
+from lab.fleet import JOB_ENDS, Lab
+from lab.images import lab_images
+from lab.private_registry import PASSWORD, REGISTRY, start_private_registry, stop_private_registry
+from lab.runner_packages import offer_packages, withdraw_packages
+from testinfra.host import Host
+
+PI = "pi-02"
+PACKAGE = "19.3.0-1"
+TEXT = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text()
+RECIPES = {
+    title: [yaml.safe_load(block) for block in blocks]
+    for title, section in re.findall(r"^## (.+?)\n(.+?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    if (blocks := re.findall(r"^```yaml (?:inventory|\.gitlab-ci\.yml)\n(.+?)^```", section, re.MULTILINE | re.DOTALL))
+}
+pytestmark = [only_in("default"), pytest.mark.timeout(900)]
+
+
+def test_each_section_has_an_inventory_and_jobs() -> None:
+    assert list(RECIPES) == ["Docker", "Docker with the engine's socket", "Shell", "Private registry"]
+    assert {len(blocks) for blocks in RECIPES.values()} == {2}
+
+
+@pytest.fixture
+def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
+    """Has the lab's images under the names of the documentation; in the end it is again as the scenario says."""
+    variables = lab.variables
+    names = {"debian:bookworm": variables["lab_job_image"], "docker:cli": variables["lab_docker_job_image"]}
+    for name, image in names.items():
+        pis[PI].check_output(f"docker pull --quiet {image} && docker tag {image} {name}")
+    yield pis[PI]
+    back = {"gitlab_runner_config_options": {"purge": True}, "gitlab_runner_registry_credentials": {}}
+    play = lab.play("--limit", PI, "-e", json.dumps({**back, "docker_registry_ca_files": {REGISTRY: None}}))
+    assert play.code == 0, play.output
+    pis[PI].check_output(f"docker image rm {' '.join(names)}")
+
+
+@pytest.fixture
+def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """What the recipe takes as given; yields variables that are not in it."""
+    title = request.node.callspec.params["title"]
+    if title == "Shell":
+        offer = offer_packages(lab, PI, tmp_path / "packages", [PACKAGE])
+        yield {"gitlab_runner_package": {**offer.settings, "version": PACKAGE}}
+        withdraw_packages(lab, PI)
+    elif title == "Private registry":
+        files = tls.make(tmp_path, [REGISTRY.split(":")[0]])
+        assert files.ca
+        beside = lab.folder / "inventory" / "files" / "registry-ca.crt"
+        beside.parent.mkdir(exist_ok=True)
+        beside.write_text(Path(files.ca).read_text())
+        image = next(image.tag for image in lab_images() if image.variable == "lab_job_image")
+        start_private_registry(lab.folder.name, tmp_path, {"job:1": image})
+        yield {"vault_registry_password": PASSWORD}
+        stop_private_registry(lab.folder.name)
+        beside.unlink()
+    else:
+        yield {}
+
+
+@pytest.mark.parametrize("title", [pytest.param(title, marks=takes(90)) for title in RECIPES])
+def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title: str) -> None:
+    inventory, pipeline = RECIPES[title]
+    play = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
+    assert play.code == 0, play.output
+    for name, job in pipeline.items():
+        options = {key: job[key] for key in ("image",) if key in job}
+        number = lab.gitlab.call("POST", "/jobs", name=name, script=job["script"], tag_list=job["tags"], **options)[
+            "id"
+        ]
+        ended = lab.gitlab.wait_for_job(number, JOB_ENDS, timeout=120)
+        assert ended["status"] == "success", ended["trace"]
+    again = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
+    assert (again.code, again.recap[PI]["changed"]) == (0, 0), again.output
