@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.bootstrap import bootstrap
 from lab.host import ROOT, LabError, as_root, run, say
 from lab.pi_image import CUSTOMIZE, PACKAGES
 
@@ -73,12 +74,13 @@ def modules_in_order(shown: str) -> list[str]:
 
 
 def _build(release: str, folder: Path) -> None:
-    root = folder / "root"
-    hooks = [f"--customize-hook={hook} $1 {release}" for hook in (CUSTOMIZE, _CUSTOMIZE)]
-    run(
-        "mmdebstrap", "--architectures=arm64", "--variant=minbase", "--format=directory", "--skip=cleanup/apt",
-        f"--include={_PACKAGES}", *hooks, release, str(root),
-    )  # fmt: skip
+    root, tarball = folder / "root", folder / "root.tar"
+    hooks = (f"--customize-hook={hook} $1 {release}" for hook in (CUSTOMIZE, _CUSTOMIZE))
+    options = ("--architectures=arm64", "--skip=cleanup/apt", *hooks)
+    bootstrap(release, tarball, variant="minbase", packages=_PACKAGES, options=options)
+    root.mkdir()
+    run("tar", "--numeric-owner", "-xf", str(tarball), "-C", str(root))
+    tarball.unlink()
     version = next((root / "usr/lib/modules").iterdir()).name
     target = Disk(folder)
     shutil.copy(root / "boot" / f"vmlinuz-{version}", target.kernel)
