@@ -16,7 +16,7 @@ from typing import Any
 
 from images.build import job_recipe, runner_recipe, standin_files
 from lab.fleet import GitLab, Lab, Play
-from lab.host import STATE, LabError
+from lab.host import MACHINE_PID, STATE, LabError, end
 from lab.inventory import write_inventory
 from lab.pis import FIRST_BOOT, Pi, ssh_key, wait_for_ssh
 from lab.runner_packages import offer_packages
@@ -24,7 +24,7 @@ from lab.services import PROJECT_ID, api_token, ensure_gitlab, stop_gitlab
 
 from .disk import disk
 from .images import ARCHITECTURE, image
-from .machine import Machine
+from .machine import PROGRAM, Machine
 from .registry import registry
 
 RELEASES = ("bookworm", "trixie")
@@ -174,8 +174,9 @@ def _gitlab(folder: Path, address: str) -> Iterator[str]:
 
 def _empty_folder(name: str) -> Path:
     folder = STATE / name
-    if (folder / "machine.pid").exists():
-        raise LabError(f"The machine of an earlier run may be on: `make clean` removes .lab/{name} and ends it.")
+    # What a run has left that was killed.
+    stop_gitlab(folder)
+    end(folder / MACHINE_PID, PROGRAM)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -59,7 +59,7 @@ def docker(*arguments: str, stdin: str | None = None, check: bool = True) -> str
 
 def engine_answers() -> bool:
     """Tell whether a Docker engine answers at the default socket."""
-    return bool(docker("info", "--format", "{{.ServerVersion}}", check=False))
+    return bool(shutil.which("docker") and docker("info", "--format", "{{.ServerVersion}}", check=False))
 
 
 def ensure_engine() -> None:
