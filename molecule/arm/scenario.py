@@ -35,6 +35,8 @@ MOST_EXECUTIONS = 2
 _INVENTORY = Path(__file__).with_name("inventory")
 _PACKAGE_VERSION = "19.4.0-1"
 _JOB_TIMEOUT = 300
+_SSH_ATTEMPTS = 300
+"""A busy host takes minutes for the boot that an idle one does in 20 seconds."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +91,31 @@ def bare_to_green(release: str, deployment: str) -> Figures:
         try:
             started = time.monotonic()
             machine.power_on()
-            wait_for_ssh(pi, folder / "id_ed25519", folder / "known_hosts")
+            wait_for_ssh(pi, folder / "id_ed25519", folder / "known_hosts", _SSH_ATTEMPTS)
             boot = time.monotonic() - started
-            figures = _runs(Lab(name, [_INVENTORY]), release, deployment, boot)
+            figures = _runs(Lab(name, [_INVENTORY]), machine, release, deployment, boot)
         finally:
             machine.power_off()
     shutil.rmtree(folder)
     return figures
 
 
-def _runs(lab: Lab, release: str, deployment: str, boot: float) -> Figures:
+def _runs(lab: Lab, machine: Machine, release: str, deployment: str, boot: float) -> Figures:
     settings = _settings(lab, deployment)
+    _require(
+        "memory" not in _cgroup_controllers(lab), "the kernel has a memory controller before site.yml asks for one"
+    )
     first, first_seconds = _play(lab, settings)
+    _require(
+        "memory" in _cgroup_controllers(lab), "the kernel has no memory controller, although site.yml has asked for it"
+    )
+    _require(
+        len(machine.command_lines) == 2, f"the machine was powered on {len(machine.command_lines)} times, not twice"
+    )
     started = time.monotonic()
-    for runner, script in _jobs(deployment).items():
+    for runner, (script, words) in _jobs(deployment).items():
         job = lab.gitlab.run_job(timeout=_JOB_TIMEOUT, script=script, tag_list=[runner], name=runner)
-        _require_job(job, "aarch64")
+        _require_job(job, words)
     job_seconds = time.monotonic() - started
     architectures = {manager["architecture"] for runner in lab.gitlab.runners() for manager in runner["managers"]}
     _require(architectures == {ARCHITECTURE}, f"GitLab Runner says that it runs on {architectures}")
@@ -126,11 +137,16 @@ def _settings(lab: Lab, deployment: str) -> dict[str, Any]:
     return {"gitlab_runner_package": {**offer.settings, "version": _PACKAGE_VERSION}}
 
 
-def _jobs(deployment: str) -> dict[str, list[str]]:
-    """The script for each runner of the inventory, by the tag that leads to it."""
-    jobs = {"docker": ["uname -m"]}
+def _cgroup_controllers(lab: Lab) -> list[str]:
+    return lab.ssh(NAME, "cat /sys/fs/cgroup/cgroup.controllers").split()
+
+
+def _jobs(deployment: str) -> dict[str, tuple[list[str], set[str]]]:
+    """For each runner of the inventory, by the tag that leads to it, a script and words that its trace must have."""
+    limited = ["uname -m", "cat /sys/fs/cgroup/memory.max"]
+    jobs = {"docker": (limited, {"aarch64", str(256 * 1024 * 1024)})}
     if deployment == "package":
-        jobs["shell"] = ["uname -m"]
+        jobs["shell"] = (["uname -m"], {"aarch64"})
     return jobs
 
 
@@ -147,12 +163,13 @@ def _executions(play: Play) -> list[str]:
     return [f"{entry['module']} ({entry['task']})" for entry in play.executions if entry["transport"] != "local"]
 
 
-def _require_job(job: Mapping[str, Any], word: str) -> None:
+def _require_job(job: Mapping[str, Any], words: set[str]) -> None:
     print(job["trace"], flush=True)
     _require(
         job["status"] == "success", f"the job {job['name']} is {job['status']} ({job['failure_reason']}), see above"
     )
-    _require(word in job["trace"].split(), f"the trace of the job {job['name']} does not have {word}, see above")
+    missing = words - set(job["trace"].split())
+    _require(not missing, f"the trace of the job {job['name']} does not have {', '.join(missing)}, see above")
 
 
 def _require_unchanged(play: Play, gitlab: GitLab) -> None:

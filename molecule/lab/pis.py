@@ -109,14 +109,14 @@ def _first_boot(container: str, pi: Pi, public_key: str) -> None:
     docker("exec", "-i", container, "/bin/sh", "-s", "--", public_key, *options, stdin=FIRST_BOOT.read_text())
 
 
-def wait_for_ssh(pi: Pi, key: Path, known_hosts: Path) -> None:
-    """Return when the Pi runs a command over SSH. Raises LabError after 60 attempts, about a minute."""
+def wait_for_ssh(pi: Pi, key: Path, known_hosts: Path, attempts: int = 60) -> None:
+    """Return when the Pi runs a command over SSH. Raises LabError after so many attempts, of one to four seconds."""
     command = [
         "ssh", "-i", str(key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
         "-o", "ConnectTimeout=3", "-o", f"UserKnownHostsFile={known_hosts}", "-p", str(pi.port), f"pi@{pi.address}",
         "true",
     ]  # fmt: skip
-    for _ in range(60):
+    for _ in range(attempts):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
