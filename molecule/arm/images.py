@@ -42,6 +42,7 @@ def image(recipe: Recipe) -> Image:
     config = {
         "architecture": ARCHITECTURE,
         "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
         "config": image_config(instructions),
         "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(content))]},
     }
