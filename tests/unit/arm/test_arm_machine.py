@@ -14,10 +14,11 @@ from arm.__main__ import parse, require_programs
 from arm.disk import Disk, modules_in_order
 from arm.firmware import kernel_command_line, make_boot_partition, read_boot_partition
 from arm.images import Image, image_config, parse_dockerfile
-from arm.machine import qemu
+from arm.machine import Machine, qemu
 from arm.registry import registry
 from images.build import job_recipe, runner_recipe, standin_files
-from lab.host import LabError
+from lab.fleet import eventually
+from lab.host import MACHINE_PID, LabError
 
 FLASHED = "console=serial0,115200 console=tty1 root=PARTUUID=6a2b7c11-02 rootfstype=ext4 rootwait"
 
@@ -62,6 +63,29 @@ def test_a_reboot_ends_the_emulator_and_ssh_is_forwarded(tmp_path: Path) -> None
     assert "-no-reboot" in command
     assert command[command.index("-append") + 1] == "quiet x=y"
     assert any("hostfwd=tcp:127.0.0.1:2222-:22" in word for word in command)
+
+
+def test_a_machine_that_reboots_gets_what_cmdline_txt_says_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot.img"
+    make_boot_partition(boot, {"cmdline.txt": FLASHED})
+    machine = Machine(tmp_path, Disk(tmp_path))
+
+    def guest(*_options: object) -> list[str]:
+        if len(machine.command_lines) > 1:
+            return ["sleep", "60"]
+        make_boot_partition(boot, {"cmdline.txt": f"{FLASHED} cgroup_enable=memory"})
+        return ["true"]
+
+    monkeypatch.setattr("arm.machine.qemu", guest)
+    machine.power_on()
+    eventually(lambda: len(machine.command_lines) == 2 and (tmp_path / MACHINE_PID).exists(), timeout=20)
+    assert ["cgroup_disable=memory" in line for line in machine.command_lines] == [True, False]
+    pid = int((tmp_path / MACHINE_PID).read_text())
+    machine.power_off()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not (tmp_path / MACHINE_PID).exists()
 
 
 def test_the_images_are_configured_by_the_dockerfiles_of_the_lab() -> None:
