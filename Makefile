@@ -6,12 +6,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 LAB_PIS ?= 3
+ARM_RELEASES ?= bookworm trixie
+ARM_DEPLOYMENTS ?= container package
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 LAB := PYTHONPATH=molecule python -m lab
 
-.PHONY: help python setup unit lint test molecule demo bench load soak clean distclean
+.PHONY: help python setup unit lint test molecule demo bench load arm soak clean distclean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +44,10 @@ bench: setup ## Measure seconds: an unchanged re-run against `ansible -m ping`, 
 
 load: setup ## Disturb fleets under a load of jobs, and count the jobs that are lost (LOAD='--only upgrade' for less).
 	@PYTHONPATH=molecule:tests:tests/unit/registration:.cache/collections python -m load $(LOAD)
+
+arm: python ## Turn emulated 64-bit ARM machines, bare, into Pis that run jobs (ARM_RELEASES=trixie ARM_DEPLOYMENTS=package for one).
+	@scripts/setup_arm.sh
+	PYTHONPATH=molecule PATH=$$PATH:/usr/sbin:/sbin python -m arm --releases $(ARM_RELEASES) --deployments $(ARM_DEPLOYMENTS)
 
 soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
 	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)

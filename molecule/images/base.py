@@ -39,21 +39,34 @@ _INCLUDED = ("./usr/sbin/update-ca-certificates",)
 
 def base_image(packages: Sequence[str]) -> str:
     """Return the tag of an image with these Debian packages and their dependencies, built if missing."""
-    recipe = hashlib.sha256(" ".join([_SUITE, *packages, *_EXCLUDED, *_INCLUDED]).encode()).hexdigest()[:12]
-    tag = f"pifleet/base:{recipe}"
-    if docker("images", "-q", tag):
-        return tag
-    archive = CACHE / f"base-{recipe}.tar"
-    if not archive.exists():
-        say(f"unpacking {', '.join(packages)} ({_SUITE})")
-        _unpack(packages, archive)
-    docker("import", str(archive), tag)
+    archive = _archive(packages, "")
+    tag = f"pifleet/base:{archive.stem.removeprefix('base-')}"
+    if not docker("images", "-q", tag):
+        docker("import", str(base_archive(packages)), tag)
     return tag
 
 
-def _unpack(packages: Sequence[str], archive: Path) -> None:
+def base_archive(packages: Sequence[str], architecture: str = "") -> Path:
+    """Return a tarball of these Debian packages and their dependencies, built if missing.
+
+    architecture: as dpkg has it, this machine's if empty.
+    """
+    archive = _archive(packages, architecture)
+    if not archive.exists():
+        say(f"unpacking {', '.join(packages)} ({_SUITE}, {architecture or 'this architecture'})")
+        _unpack(packages, architecture, archive)
+    return archive
+
+
+def _archive(packages: Sequence[str], architecture: str) -> Path:
+    inputs = [_SUITE, *packages, *_EXCLUDED, *_INCLUDED, *([architecture] if architecture else [])]
+    return CACHE / f"base-{hashlib.sha256(' '.join(inputs).encode()).hexdigest()[:12]}.tar"
+
+
+def _unpack(packages: Sequence[str], architecture: str, archive: Path) -> None:
     unfiltered, filtered = archive.with_suffix(".unfiltered.tar"), archive.with_suffix(".filtered.tar")
-    bootstrap(_SUITE, unfiltered, variant="extract", packages=",".join(["base-files", *packages]))
+    options = (f"--architectures={architecture}",) if architecture else ()
+    bootstrap(_SUITE, unfiltered, variant="extract", packages=",".join(["base-files", *packages]), options=options)
     with tarfile.open(unfiltered) as source, tarfile.open(filtered, "w") as target:
         for member in source:
             if _is_included(member.name):

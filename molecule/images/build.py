@@ -7,7 +7,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.host import RECIPE_LABEL, ROOT, LabError, docker, say
@@ -19,6 +20,18 @@ _STANDIN = ROOT / "tests" / "runner_standin"
 _CONFIG_SCHEMA = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is built of."""
+
+    tag: str
+    dockerfile: Path
+    packages: tuple[str, ...]
+    """From Debian."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Path in the image -> file or directory."""
 
 
 def runner_image() -> str:
@@ -35,14 +48,24 @@ def runner_image() -> str:
             )
         return image
     kind = "local" if shutil.which("gitlab-runner") else "standin"
-    return _runner_image(f"pifleet/gitlab-runner:{kind}", runner_files())
+    return _build(runner_recipe(kind, runner_files()))
+
+
+def runner_recipe(kind: str, files: Mapping[str, Path]) -> Recipe:
+    """The image of GitLab Runner with these files."""
+    dockerfile = _DIRECTORY / "runner" / "Dockerfile"
+    entrypoint = {"entrypoint": _DIRECTORY / "runner" / "entrypoint"}
+    return Recipe(f"pifleet/gitlab-runner:{kind}", dockerfile, _RUNNER_PACKAGES, {**files, **entrypoint})
 
 
 def runner_files() -> dict[str, Path]:
     """The files of GitLab Runner by their path below the root: those of the program on PATH, else of the stand-in."""
     program = shutil.which("gitlab-runner")
-    if program:
-        return {"usr/bin/gitlab-runner": Path(program)}
+    return {"usr/bin/gitlab-runner": Path(program)} if program else standin_files()
+
+
+def standin_files() -> dict[str, Path]:
+    """The files of the stand-in by their path below the root, for every architecture."""
     return {
         "usr/lib/runner_standin": _STANDIN,
         "usr/lib/runner_standin/config_schema.json": _CONFIG_SCHEMA,
@@ -59,44 +82,48 @@ def helper_image() -> str | None:
         "usr/bin/gitlab-runner-helper": Path(program),
         "usr/bin/gitlab-runner-build": _DIRECTORY / "runner" / "gitlab-runner-build",
     }
-    return _build(
-        "pifleet/gitlab-runner-helper:local", _DIRECTORY / "runner" / "helper.Dockerfile", _HELPER_PACKAGES, files
-    )
+    dockerfile = _DIRECTORY / "runner" / "helper.Dockerfile"
+    return _build(Recipe("pifleet/gitlab-runner-helper:local", dockerfile, _HELPER_PACKAGES, files))
 
 
 def job_image() -> str:
     """Return the image of ordinary jobs: busybox."""
-    return _build("pifleet/job:busybox", _DIRECTORY / "job" / "Dockerfile", ("busybox-static",), {})
+    return _build(job_recipe())
+
+
+def job_recipe() -> Recipe:
+    """The image of ordinary jobs."""
+    return Recipe("pifleet/job:busybox", _DIRECTORY / "job" / "Dockerfile", ("busybox-static",))
 
 
 def docker_job_image() -> str:
     """Return the image of jobs that build images: busybox and the Docker CLI."""
-    return _build("pifleet/job:docker", _DIRECTORY / "job" / "Dockerfile", ("busybox-static", "docker-cli"), {})
+    dockerfile = _DIRECTORY / "job" / "Dockerfile"
+    return _build(Recipe("pifleet/job:docker", dockerfile, ("busybox-static", "docker-cli")))
 
 
-def _runner_image(tag: str, files: Mapping[str, Path]) -> str:
-    entrypoint = {"entrypoint": _DIRECTORY / "runner" / "entrypoint"}
-    return _build(tag, _DIRECTORY / "runner" / "Dockerfile", _RUNNER_PACKAGES, {**files, **entrypoint})
-
-
-def _build(tag: str, dockerfile: Path, packages: Sequence[str], files: Mapping[str, Path]) -> str:
-    """Build an image of Debian packages and files (path in the image -> file or directory) unless up to date."""
-    base = base_image(packages)
+def _build(recipe: Recipe) -> str:
+    """Build an image unless it is up to date, and return its tag."""
+    base = base_image(recipe.packages)
     with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
-        context = Path(folder)
-        (context / "root" / "etc").mkdir(parents=True)
-        shutil.copy(dockerfile, context / "Dockerfile")
-        for name in ("passwd", "group"):
-            shutil.copy(_DIRECTORY / name, context / "root" / "etc")
-        for target, source in files.items():
-            copy(source, context / "root" / target)
-        recipe = _digest(context, base)
+        write_context(recipe, Path(folder))
+        current = digest(Path(folder), base)
         label = f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
-        if docker("image", "inspect", "-f", label, tag, check=False) != recipe:
-            say(f"building {tag}")
-            labelled = ["--label", f"{RECIPE_LABEL}={recipe}"]
-            docker("build", "-q", "-t", tag, "--build-arg", f"BASE={base}", *labelled, folder)
-    return tag
+        if docker("image", "inspect", "-f", label, recipe.tag, check=False) != current:
+            say(f"building {recipe.tag}")
+            labelled = ["--label", f"{RECIPE_LABEL}={current}"]
+            docker("build", "-q", "-t", recipe.tag, "--build-arg", f"BASE={base}", *labelled, folder)
+    return recipe.tag
+
+
+def write_context(recipe: Recipe, context: Path) -> None:
+    """Write the Dockerfile, and the files that it copies, into the directory."""
+    (context / "root" / "etc").mkdir(parents=True)
+    shutil.copy(recipe.dockerfile, context / "Dockerfile")
+    for name in ("passwd", "group"):
+        shutil.copy(_DIRECTORY / name, context / "root" / "etc")
+    for target, source in recipe.files.items():
+        copy(source, context / "root" / target)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -108,9 +135,10 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _digest(context: Path, base: str) -> str:
-    digest = hashlib.sha256(base.encode())
+def digest(context: Path, base: str) -> str:
+    """Return a digest of the base image's name and of all files in the directory, with their modes."""
+    result = hashlib.sha256(base.encode())
     for path in sorted(path for path in context.rglob("*") if path.is_file()):
-        digest.update(f"\0{path.relative_to(context)}\0{path.stat().st_mode:o}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+        result.update(f"\0{path.relative_to(context)}\0{path.stat().st_mode:o}\0".encode())
+        result.update(path.read_bytes())
+    return result.hexdigest()

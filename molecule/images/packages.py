@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .build import copy, runner_files
+from .build import copy
 
 _SCRIPTS = Path(__file__).parent / "package"
 
 
-def runner_packages(folder: Path, version: str, broken: bool = False) -> list[Path]:
+def runner_packages(folder: Path, version: str, files: Mapping[str, Path], broken: bool = False) -> list[Path]:
     """Build `gitlab-runner` and the `gitlab-runner-helper-images` that it depends on into the folder.
 
-    The program is that of runner_files(), and the helper images are none. broken: dpkg cannot unpack it.
+    files: of the program, as runner_files() has them. The helper images are none. broken: dpkg cannot unpack it.
     """
     depends = f"gitlab-runner-helper-images (= {version}), python3"
     scripts = {name: (_SCRIPTS / name).read_text() for name in ("postinst", "prerm")}
@@ -25,7 +25,7 @@ def runner_packages(folder: Path, version: str, broken: bool = False) -> list[Pa
         scripts["preinst"] = "#!/bin/sh\necho 'broken on purpose' >&2\nexit 1\n"
     return [
         _build(folder, "gitlab-runner-helper-images", version, {}, {}),
-        _build(folder, "gitlab-runner", version, {"Depends": depends}, scripts, runner_files()),
+        _build(folder, "gitlab-runner", version, {"Depends": depends}, scripts, files),
     ]
 
 

@@ -10,11 +10,23 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from .demo import demo
-from .host import LABEL, RECIPE_LABEL, STATE, LabError, docker, engine_answers, ensure_engine, run, say, stop_engine
+from .host import (
+    LABEL,
+    MACHINE_PID,
+    RECIPE_LABEL,
+    STATE,
+    LabError,
+    docker,
+    end,
+    engine_answers,
+    ensure_engine,
+    say,
+    stop_engine,
+)
 from .images import lab_images
 from .inventory import write_inventory
 from .pi_image import pi_image
-from .pis import pi_specs, start_pi, wait_for_ssh
+from .pis import pi_specs, ssh_key, start_pi, wait_for_ssh
 from .services import PROJECT_ID, REGISTRY_NAME, api_token, ensure_gitlab, ensure_network, ensure_registry, stop_gitlab
 
 
@@ -23,9 +35,7 @@ def up(name: str, count: int) -> None:
     ensure_engine()
     folder = STATE / name
     folder.mkdir(parents=True, exist_ok=True)
-    key = folder / "id_ed25519"
-    if not key.exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"pifleet-{name}", "-f", str(key))
+    key = ssh_key(folder)
     pis = pi_specs(count)
     for suite in sorted({pi.suite for pi in pis}):
         pi_image(suite)
@@ -53,6 +63,7 @@ def up(name: str, count: int) -> None:
 def down(name: str) -> None:
     """Remove a lab: its processes, containers, volumes, network and files."""
     stop_gitlab(STATE / name)
+    end(STATE / name / MACHINE_PID, "qemu-system")
     if engine_answers():
         label = f"label={LABEL}={name}"
         containers = docker("ps", "-aq", "--filter", label).split()

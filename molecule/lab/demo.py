@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from .fleet import Lab
-from .host import LabError
+from .host import LabError, print_table
 
 _GREETING = ["uname -sm", 'echo "a container of its own, on $CI_RUNNER_DESCRIPTION"']
 _BUILD = [
@@ -47,7 +47,7 @@ def demo(name: str) -> None:
     print(f"{first:.0f} s the first time, {second:.0f} s the second")
 
     _title("The fleet")
-    _print_table(
+    print_table(
         ["Pi", "architecture", "engine", "swarm role", "runner", "id", "status", "last contact"], _fleet_rows(lab, pis)
     )
     print(
@@ -82,12 +82,6 @@ def _fleet_rows(lab: Lab, pis: list[str]) -> list[list[str]]:
                     rows.append([*facts, runner["description"], str(runner["id"]), manager["status"], contact])
                     facts = [""] * len(facts)
     return rows
-
-
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    for row in [head, ["-" * width for width in widths], *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _title(text: str) -> None:

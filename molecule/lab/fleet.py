@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .host import ROOT, STATE, LabError
 
@@ -116,19 +116,26 @@ class Lab:
     @property
     def addresses(self) -> dict[str, str]:
         """The IP addresses of the Pis by inventory name."""
+        return {name: settings["ansible_host"] for name, settings in self._hosts.items()}
+
+    @property
+    def _hosts(self) -> dict[str, dict[str, str]]:
+        """The variables in pis.ini by inventory name."""
         inventory = configparser.ConfigParser(allow_no_value=True, delimiters=(" ",))
         inventory.read(self.folder / "inventory" / "pis.ini")
-        return {name: re.search(r"ansible_host=(\S+)", rest or "").group(1) for name, rest in inventory["pis"].items()}  # type: ignore[union-attr]
+        return {name: dict(re.findall(r"(\w+)=(\S+)", rest or "")) for name, rest in inventory["pis"].items()}
 
-    def ssh(self, pi: str, command: str) -> str:
+    def ssh(self, pi: str, command: str, stdin: IO[bytes] | None = None) -> str:
         """Run a command on a Pi as root and return its standard output, stripped. Raises LabError when it fails."""
+        host = self._hosts[pi]
         done = subprocess.run(
             [
                 "ssh", "-i", str(self.folder / "id_ed25519"), "-o", "BatchMode=yes", "-o", "ControlMaster=auto",
                 "-o", f"ControlPath={self.folder}/ssh-%C", "-o", "ControlPersist=60",
-                "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", f"root@{self.addresses[pi]}", command,
+                "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}",
+                "-p", host.get("ansible_port", "22"), f"root@{host['ansible_host']}", command,
             ],
-            capture_output=True, text=True, check=False,
+            stdin=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
             raise LabError(f"{pi}: `{command}` failed with {done.returncode}: {done.stderr.strip()}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ STATE = ROOT / ".lab"
 LABEL = "ci.pifleet.lab"
 RECIPE_LABEL = "ci.pifleet.recipe"
 """The label with an image's recipe, a digest of what it was built from; untagged images of older builds keep it."""
+MACHINE_PID = "machine.pid"
+"""In a lab's folder, while an emulated machine (molecule/arm) is powered on."""
 _ENGINE_PID = STATE / "dockerd.pid"
 
 
@@ -26,6 +29,13 @@ class LabError(Exception):
 def say(text: str) -> None:
     """Print a line of progress to stderr."""
     print(f"[lab] {text}", file=sys.stderr, flush=True)
+
+
+def print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Print rows of cells below a head, in columns."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, ["-" * width for width in widths], *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def as_root(*command: str) -> list[str]:
@@ -49,7 +59,7 @@ def docker(*arguments: str, stdin: str | None = None, check: bool = True) -> str
 
 def engine_answers() -> bool:
     """Tell whether a Docker engine answers at the default socket."""
-    return bool(docker("info", "--format", "{{.ServerVersion}}", check=False))
+    return bool(shutil.which("docker") and docker("info", "--format", "{{.ServerVersion}}", check=False))
 
 
 def ensure_engine() -> None:
@@ -91,6 +101,24 @@ def stop_engine() -> None:
                 break
             time.sleep(1)
     run("rm", "-f", str(_ENGINE_PID))
+
+
+def running_pid(file: Path, program: str) -> int:
+    """Return the process id in the file if that process runs the program, else 0."""
+    try:
+        pid = int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+    command = run("ps", "-o", "args=", "-p", str(pid), check=False)
+    return pid if program in command else 0
+
+
+def end(file: Path, program: str) -> None:
+    """End the process whose id is in the file, if it runs the program, and remove the file."""
+    pid = running_pid(file, program)
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+    file.unlink(missing_ok=True)
 
 
 def cgroup_v1() -> bool:

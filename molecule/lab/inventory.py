@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .pis import PASSWORD, Pi
+from .pis import PASSWORD, SSH_PORT, Pi
 
 
 def write_inventory(folder: Path, pis: list[Pi], variables: dict[str, Any]) -> Path:
@@ -18,7 +18,8 @@ def write_inventory(folder: Path, pis: list[Pi], variables: dict[str, Any]) -> P
     lines = ["[pis]"]
     for pi in pis:
         password = f" ansible_become_password={PASSWORD}" if pi.sudo_requires_password else ""
-        lines.append(f"{pi.name} ansible_host={pi.address}{password}")
+        port = "" if pi.port == SSH_PORT else f" ansible_port={pi.port}"
+        lines.append(f"{pi.name} ansible_host={pi.address}{port}{password}")
     (inventory / "pis.ini").write_text("\n".join(lines) + "\n")
     connection = {
         "ansible_user": "pi",

@@ -9,9 +9,10 @@ from pathlib import Path
 from .bootstrap import bootstrap
 from .host import CACHE, docker, say
 
-_CUSTOMIZE = Path(__file__).with_name("customize.sh")
+CUSTOMIZE = Path(__file__).with_name("customize.sh")
+_CUSTOMIZE_CONTAINER = Path(__file__).with_name("customize_container.sh")
 _CUSTOMIZE_FLASHED = Path(__file__).with_name("customize_flashed.sh")
-_PACKAGES = (
+PACKAGES = (
     "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,kmod,ca-certificates,"
     "strace"  # part of Raspberry Pi OS Lite, too; the kill tests use it
 )
@@ -19,12 +20,12 @@ _PACKAGES = (
 
 def pi_image(suite: str) -> str:
     """Return the tag of the image of a Pi of that Debian suite after its first boot, built if missing."""
-    return _image("pi", suite, _PACKAGES, (_CUSTOMIZE,))
+    return _image("pi", suite, PACKAGES, (CUSTOMIZE, _CUSTOMIZE_CONTAINER))
 
 
 def flashed_image(suite: str) -> str:
     """Return the tag of the image of a Pi before its first boot, which cloud-init sets up then, built if missing."""
-    return _image("flashed", suite, f"{_PACKAGES},cloud-init", (_CUSTOMIZE, _CUSTOMIZE_FLASHED))
+    return _image("flashed", suite, f"{PACKAGES},cloud-init", (CUSTOMIZE, _CUSTOMIZE_CONTAINER, _CUSTOMIZE_FLASHED))
 
 
 def _image(name: str, suite: str, packages: str, hooks: tuple[Path, ...]) -> str:

@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .host import LABEL, LabError, cgroup_v1, docker, say
+from .host import LABEL, LabError, cgroup_v1, docker, run, say
 from .pi_image import flashed_image, pi_image
 
 PASSWORD = "raspberry"  # noqa: S105 - of the simulated Pis, as customize.sh sets it
-_FIRST_BOOT = Path(__file__).with_name("first_boot.sh")
+SSH_PORT = 22
+FIRST_BOOT = Path(__file__).with_name("first_boot.sh")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Pi:
     sudo_requires_password: bool
     """sudo asks for the password, as on Raspberry Pi OS since April 2026."""
     address: str = ""
+    port: int = SSH_PORT
 
 
 def pi_specs(count: int) -> list[Pi]:
@@ -42,6 +44,14 @@ def pi_specs(count: int) -> list[Pi]:
         )
         for number in range(1, count + 1)
     ]
+
+
+def ssh_key(folder: Path) -> Path:
+    """Return the private key of the lab in `folder`, made if missing."""
+    key = folder / "id_ed25519"
+    if not key.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"pifleet-{folder.name}", "-f", str(key))
+    return key
 
 
 def start_pi(lab: str, pi: Pi, public_key: str) -> Pi:
@@ -96,16 +106,17 @@ def _container_options() -> list[str]:
 
 def _first_boot(container: str, pi: Pi, public_key: str) -> None:
     options = ("yes" if pi.sudo_requires_password else "no", "yes" if pi.raspbian else "no")
-    docker("exec", "-i", container, "/bin/sh", "-s", "--", public_key, *options, stdin=_FIRST_BOOT.read_text())
+    docker("exec", "-i", container, "/bin/sh", "-s", "--", public_key, *options, stdin=FIRST_BOOT.read_text())
 
 
-def wait_for_ssh(pi: Pi, key: Path, known_hosts: Path) -> None:
-    """Return when the Pi runs a command over SSH. Raises LabError after 60 attempts, about a minute."""
+def wait_for_ssh(pi: Pi, key: Path, known_hosts: Path, attempts: int = 60) -> None:
+    """Return when the Pi runs a command over SSH. Raises LabError after so many attempts, of one to four seconds."""
     command = [
         "ssh", "-i", str(key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
-        "-o", "ConnectTimeout=3", "-o", f"UserKnownHostsFile={known_hosts}", f"pi@{pi.address}", "true",
+        "-o", "ConnectTimeout=3", "-o", f"UserKnownHostsFile={known_hosts}", "-p", str(pi.port), f"pi@{pi.address}",
+        "true",
     ]  # fmt: skip
-    for _ in range(60):
+    for _ in range(attempts):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from images.build import runner_files
 from images.packages import runner_packages
 
 from .fleet import Lab
-from .host import docker
 from .signing import signed_release
 
 _DIRECTORY = "/var/lib/lab-runner-packages"
@@ -29,17 +30,26 @@ class Offer:
     """By version."""
 
 
-def offer_packages(lab: Lab, pi: str, folder: Path, versions: Collection[str], broken: Collection[str] = ()) -> Offer:
+def offer_packages(
+    lab: Lab,
+    pi: str,
+    folder: Path,
+    versions: Collection[str],
+    broken: Collection[str] = (),
+    files: Mapping[str, Path] | None = None,
+) -> Offer:
     """Put a repository with these versions of GitLab Runner on the Pi. Those in `broken` cannot be installed.
 
-    folder: an empty one of this machine, for the packages and the key. Raises LabError.
+    folder: an empty one of this machine, for the packages and the key.
+    files: of the program, runner_files() if None. Raises LabError.
     """
     release = dict(line.split("=", 1) for line in lab.ssh(pi, "cat /etc/os-release").splitlines() if "=" in line)
     distribution, codename = (release[key].strip('"') for key in ("ID", "VERSION_CODENAME"))
     architecture = lab.ssh(pi, "dpkg --print-architecture")
     pool = folder / distribution / "pool"
     pool.mkdir(parents=True)
-    debs = {version: runner_packages(pool, version, version in broken) for version in versions}
+    files = runner_files() if files is None else files
+    debs = {version: runner_packages(pool, version, files, version in broken) for version in versions}
     index = folder / distribution / "dists" / codename / "main" / f"binary-{architecture}"
     index.mkdir(parents=True)
     packages = "\n".join(_stanza(deb) for each in debs.values() for deb in each)
@@ -47,8 +57,10 @@ def offer_packages(lab: Lab, pi: str, folder: Path, versions: Collection[str], b
     signed, key = signed_release(codename, "main", architecture, packages)
     (index.parents[1] / "InRelease").write_text(signed)
     withdraw_packages(lab, pi)
-    docker("cp", str(folder), f"pifleet-{lab.folder.name}-{pi}:{_DIRECTORY}")
-    lab.ssh(pi, f"chmod -R a+rX {_DIRECTORY}")
+    with tempfile.TemporaryFile() as archive:
+        subprocess.run(["tar", "-cC", str(folder), "."], check=True, stdout=archive)
+        archive.seek(0)
+        lab.ssh(pi, f"mkdir {_DIRECTORY} && tar -xC {_DIRECTORY} && chmod -R a+rX {_DIRECTORY}", stdin=archive)
     return Offer({"repository_url": f"file:{_DIRECTORY}", "repository_key": key}, debs)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import ssl
 import subprocess
 import sys
@@ -14,12 +13,13 @@ import time
 import urllib.request
 from pathlib import Path
 
-from .host import LABEL, ROOT, LabError, docker, run, say
+from .host import LABEL, ROOT, LabError, docker, end, running_pid, say
 from .pi_image import registry_image
 
 GITLAB_PORT = 8443
 REGISTRY_NAME = "registry.lab:5000"
 PROJECT_ID = 42
+_GITLAB, _GITLAB_PID = "fake_gitlab", "gitlab.pid"
 _REGISTRY_CONFIG = Path(__file__).with_name("registry.yml")
 _PYTHONPATH = f"{ROOT / 'tests'}{os.pathsep}{ROOT / '.cache' / 'collections'}"
 
@@ -57,12 +57,12 @@ def ensure_registry(lab: str, images: dict[str, str]) -> None:
 def ensure_gitlab(folder: Path, address: str) -> str:
     """Start the fake GitLab of the lab in `folder` unless it runs, and return its URL."""
     url = f"https://{address}:{GITLAB_PORT}"
-    if _running_pid(folder):
+    if running_pid(folder / _GITLAB_PID, _GITLAB):
         return url
     tls = folder / "tls"
     environment = {**os.environ, "PYTHONPATH": _PYTHONPATH}
     if not (tls / "ca.crt").exists():
-        command = [sys.executable, "-m", "fake_gitlab", "--make-tls", str(tls), "--san", address, "--san", "gitlab.lab"]
+        command = [sys.executable, "-m", _GITLAB, "--make-tls", str(tls), "--san", address, "--san", "gitlab.lab"]
         subprocess.run(command, env=environment, check=True)
     seed = folder / "gitlab-seed.json"
     if not seed.exists():
@@ -72,12 +72,12 @@ def ensure_gitlab(folder: Path, address: str) -> str:
     with (folder / "gitlab.log").open("ab") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "fake_gitlab", "--host", address, "--port", str(GITLAB_PORT),
+                sys.executable, "-m", _GITLAB, "--host", address, "--port", str(GITLAB_PORT),
                 "--cert", str(tls / "server.crt"), "--key", str(tls / "server.key"), "--seed", str(seed),
             ],
             env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-    (folder / "gitlab.pid").write_text(str(process.pid))
+    (folder / _GITLAB_PID).write_text(str(process.pid))
     _wait_for(f"{url}/", "the fake GitLab (its log is gitlab.log in the lab's folder)", tls / "ca.crt")
     return url
 
@@ -90,10 +90,7 @@ def api_token(folder: Path) -> str:
 
 def stop_gitlab(folder: Path) -> None:
     """Stop the fake GitLab of the lab in `folder`, if it runs."""
-    pid = _running_pid(folder)
-    if pid:
-        os.kill(pid, signal.SIGTERM)
-    (folder / "gitlab.pid").unlink(missing_ok=True)
+    end(folder / _GITLAB_PID, _GITLAB)
 
 
 def _seed() -> dict[str, object]:
@@ -104,16 +101,6 @@ def _seed() -> dict[str, object]:
         "groups": [{"path": "pis", "members": {"fleet": "owner"}}],
         "projects": [{"path": "pis/firmware", "group": "pis", "id": PROJECT_ID}],
     }
-
-
-def _running_pid(folder: Path) -> int:
-    """The process id of the lab's fake GitLab, 0 when it does not run."""
-    try:
-        pid = int((folder / "gitlab.pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-    command = run("ps", "-o", "args=", "-p", str(pid), check=False)
-    return pid if "fake_gitlab" in command else 0
 
 
 def _wait_for(url: str, what: str, ca: Path | None = None) -> None:

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.memory import memory_limits
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
@@ -26,6 +27,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "registrations": {"type": "list", "elements": "dict", "default": [], "options": REGISTRATION_OPTIONS},
     **{name: CONFIG_OPTIONS[name] for name in ("global", "runners", "unknown_keys")},
     "problems": {"type": "list", "elements": "str", "default": []},
+    "memory_controller": {"type": "bool", "default": True},
 }
 
 
@@ -51,6 +53,12 @@ class ActionModule(ActionBase):
         if problems:
             raise AnsibleActionFail("\n".join(dict.fromkeys(problems)))
         warnings = [warning for each in options["registrations"] for warning in connection_warnings(each)]
+        limits = [] if options["memory_controller"] else memory_limits(options["runners"])
+        if limits:
+            warnings.append(
+                f"{host}: {' and '.join(limits)} {'have' if len(limits) > 1 else 'has'} no effect, because the kernel "
+                "was started without its memory controller: set raspberry_pi_memory_cgroup to true, or take them out."
+            )
         return {**reply, "changed": False, "warnings": list(dict.fromkeys(warnings))}
 
     def _registration_problems(self, registrations: list[dict[str, Any]], host: str) -> Iterator[str]:

@@ -40,6 +40,13 @@ options:
     type: list
     elements: str
     default: []
+  memory_controller:
+    description:
+      - Whether the kernel of the host has a memory controller, which
+        RV(pifleet.ci.host_info#module:cgroup_controllers) tells.
+      - Where it has none, there is a warning if one of O(runners) has a memory limit, because Docker Engine ignores it.
+    type: bool
+    default: true
 requirements:
   - requests 2.32 or newer with urllib3 2 (on the control node)
   - tomlkit 0.13 or newer (on the control node)

@@ -136,6 +136,14 @@ addresses:
   type: list
   elements: str
   sample: ["192.168.1.11"]
+cgroup_controllers:
+  description:
+    - The controllers of cgroups that the kernel was started with, sorted. Without C(memory) a memory limit of a
+      container has no effect; the kernels of Raspberry Pi OS start without it by default.
+  returned: success
+  type: list
+  elements: str
+  sample: [cpu, cpuset, io, memory, pids]
 packages:
   description: The version of each package in O(packages) that is installed.
   returned: success
@@ -253,6 +261,8 @@ from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as 
 from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError
 
 OS_RELEASE = "/etc/os-release"
+CGROUP_V2 = "/sys/fs/cgroup/cgroup.controllers"
+CGROUP_V1 = "/proc/cgroups"
 SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
@@ -271,6 +281,21 @@ def first_line(path: str) -> str:
             return file.readline().strip()
     except OSError:
         return ""
+
+
+def cgroup_controllers() -> list[str]:
+    """The first file is where version 2 is mounted alone. The other says of each of version 1 whether it is enabled.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html and https://man7.org/linux/man-pages/man7/cgroups.7.html
+    """
+    if os.path.exists(CGROUP_V2):
+        return sorted(first_line(CGROUP_V2).split())
+    try:
+        with open(CGROUP_V1, encoding="utf-8") as file:
+            rows = [line.split() for line in file if not line.startswith("#")]
+    except OSError:
+        return []
+    return sorted(name for name, _hierarchy, _number, enabled in rows if enabled == "1")
 
 
 def distribution() -> dict[str, str]:
@@ -442,6 +467,7 @@ def main() -> None:
         ssh_host_key=first_line("/etc/ssh/ssh_host_ed25519_key.pub"),
         default_address=default_address(),
         addresses=output_of("hostname", "--all-ip-addresses").split(),
+        cgroup_controllers=cgroup_controllers(),
         **package_states(params["packages"]),
         units=unit_states(params["units"]),
         groups={name: members(name) for name in params["groups"]},

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from images.build import runner_files
 from images.packages import runner_packages
 
 FIRST = "19.3"
@@ -19,6 +20,6 @@ def package_settings(folder: Path, number: int) -> dict[str, Any]:
     target.mkdir(parents=True, exist_ok=True)
     debs = [
         {"path": str(deb), "sha256": hashlib.sha256(deb.read_bytes()).hexdigest()}
-        for deb in runner_packages(target, version)
+        for deb in runner_packages(target, version, runner_files())
     ]
     return {"gitlab_runner_package": {"version": version, "debs": debs}}

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ansible_collections.pifleet.ci.plugins.module_utils._cmdline import CmdlineError, has_word, with_parameter
 from ansible_collections.pifleet.ci.plugins.plugin_utils._card import cloud_init, custom_toml
-from ansible_collections.pifleet.ci.plugins.plugin_utils._card.cmdline import CmdlineError, has_word, with_parameter
 from ansible_collections.pifleet.ci.plugins.plugin_utils._card.documents import is_ours, shown
 from ansible_collections.pifleet.ci.plugins.plugin_utils._card.settings import Settings
 
@@ -154,4 +154,4 @@ def _cmdline(seen: Seen, settings: Settings) -> dict[str, str]:
     try:
         return {CMDLINE: with_parameter(text, REGULATORY_DOMAIN, settings.wifi.country)}
     except CmdlineError as error:
-        raise CardError(f"cannot be booted from: {error}") from None
+        raise CardError(f"cannot be booted from: {error}: flash the card again.") from None

@@ -140,7 +140,7 @@ def test_a_pi_that_asks_for_a_reboot_gets_one_where_that_is_wanted(lab: Lab, pis
     for variables, rebooted in ({"pifleet_reboot": True}, ["pi-02"]), ({}, []):
         play = upgrade(lab, "--check", "-e", json.dumps(variables))
         tasks = play.output.split("TASK [")  # each batch has this one
-        seen = "".join(task for task in tasks if task.startswith("Reboot the host]"))
+        seen = "".join(task for task in tasks if "Reboot the host]" in task.partition("\n")[0])
         assert (play.code, re.findall(r"changed: \[(.*?)\]", seen)) == (0, rebooted), play.output
     pis["pi-02"].check_output("rm /run/reboot-required")
 

@@ -286,6 +286,40 @@ def test_the_distribution(
     assert host_info.distribution() == expected
 
 
+@pytest.mark.parametrize(
+    ("version_2", "version_1", "expected"),
+    [
+        pytest.param("cpuset cpu io memory pids\n", None, ["cpu", "cpuset", "io", "memory", "pids"], id="version 2"),
+        pytest.param("cpu pids\n", "memory\t0\t1\t1\n", ["cpu", "pids"], id="version 2 without memory"),
+        pytest.param(
+            None,
+            "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t2\t180\t1\nmemory\t0\t84\t0\n",
+            ["cpu"],
+            id="version 1 without memory",
+        ),
+        pytest.param(None, None, [], id="no cgroups"),
+    ],
+)
+def test_the_controllers_of_cgroups(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version_2: str | None,
+    version_1: str | None,
+    expected: list[str],
+) -> None:
+    for name, content in (("CGROUP_V2", version_2), ("CGROUP_V1", version_1)):
+        path = tmp_path / name
+        if content is not None:
+            path.write_text(content)
+        monkeypatch.setattr(host_info, name, str(path))
+    assert host_info.cgroup_controllers() == expected
+
+
+def test_files_of_the_kernel(execute: Execute) -> None:
+    """They have no size."""
+    assert execute(files=["/proc/cmdline"])["files"]["/proc/cmdline"]["content"] == Path("/proc/cmdline").read_text()
+
+
 def test_what_tells_one_machine_from_another(execute: Execute) -> None:
     done = execute()
     assert done["machine"] == os.uname().machine

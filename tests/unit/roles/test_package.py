@@ -60,6 +60,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "machine": "aarch64",
         "machine_id": "1",
         "ssh_host_key": "k",
+        "cgroup_controllers": ["memory"],
         "distribution": {"id": "debian", "version": "13", "codename": "trixie", "name": "Debian GNU/Linux 13 (trixie)"},
         "packages": {},
         "held_packages": [],

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's memory controller: cmdline.txt, the reboot after the jobs, and the way back.
+
+A simulated Pi has the kernel of this machine. Files over those of /proc and /sys show it another one, until it reboots.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from integration.scenarios import takes
+from lab.fleet import GitLab, Lab, Play
+from lab.host import docker
+from testinfra.host import Host
+
+PATH = "/boot/firmware/cmdline.txt"
+BACKUP = f"{PATH}.pifleet-ci"
+STUB = "/boot/cmdline.txt"
+WORDS = "cgroup_enable=memory cgroup_memory=1"
+RUNNING = "docker ps --quiet --filter name=gitlab-runner"
+MEMORY: dict[str, Any] = {"raspberry_pi_memory_cgroup": True}
+REBOOT = {**MEMORY, "raspberry_pi_reboot": True}
+
+# With a boot ID of its own a restart of the container is a reboot for Ansible.
+SIMULATE = f"""set -eu
+mkdir -p /run/simulated
+echo {{boot_id}} >/run/simulated/boot_id
+echo "$(cat {PATH}) {{words}}" >/run/simulated/cmdline
+mount --bind /run/simulated/boot_id /proc/sys/kernel/random/boot_id
+mount --bind /run/simulated/cmdline /proc/cmdline
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  sed 's/memory//' /sys/fs/cgroup/cgroup.controllers >/run/simulated/controllers
+  mount --bind /run/simulated/controllers /sys/fs/cgroup/cgroup.controllers
+else
+  sed 's/^\\(memory.*\\)1$/\\10/' /proc/cgroups >/run/simulated/controllers
+  mount --bind /run/simulated/controllers /proc/cgroups
+fi
+"""
+
+
+def play(lab: Lab, name: str, *arguments: str, playbook: str = "pifleet.ci.site", **variables: Any) -> Play:
+    return lab.play("--limit", name, "-e", json.dumps(variables), *arguments, playbook=playbook)
+
+
+def simulate(pi: Host, words: str = "") -> None:
+    """Have the kernel lack its memory controller, and have been started with what cmdline.txt has and these words."""
+    pi.check_output(SIMULATE.format(boot_id=uuid.uuid4(), words=words))
+
+
+# systemd's shutdown asks logind, which a simulated Pi does not have.
+SHUTDOWN = """#!/bin/sh
+systemctl start reboot.target --job-mode=replace-irreversibly --no-block
+"""
+
+
+def forget(pi: Host) -> None:
+    pi.run("umount /proc/cgroups /sys/fs/cgroup/cgroup.controllers /proc/cmdline /proc/sys/kernel/random/boot_id")
+
+
+def started(lab: Lab, name: str) -> str:
+    return docker("inspect", "--format", "{{.State.StartedAt}}", f"pifleet-{lab.folder.name}-{name}")
+
+
+def executions(lab: Lab, name: str, done: Play) -> list[str]:
+    """The modules that were executed on the Pi."""
+    there = [entry for entry in done.executions if entry["host"] in (lab.addresses[name], name)]
+    return [entry["module"].rpartition(".")[2] for entry in there if entry["transport"] != "local"]
+
+
+def words(done: Play) -> str:
+    return " ".join(done.output.split())
+
+
+@pytest.fixture
+def name(pis: dict[str, Host]) -> str:
+    """The last Pi; in a swarm that is a worker."""
+    return max(pis)
+
+
+@pytest.fixture
+def pi(lab: Lab, pis: dict[str, Host], name: str) -> Iterator[Host]:
+    """A Pi that comes up again after a reboot. In the end its boot partition is as it was."""
+    pi, container = pis[name], f"pifleet-{lab.folder.name}-{name}"
+    line, stub = pi.file(PATH).content_string, pi.file(STUB).content_string
+    docker("update", "--restart", "always", container)
+    pi.check_output(f"rm /sbin/shutdown && echo '{SHUTDOWN}' >/sbin/shutdown && chmod 0755 /sbin/shutdown")
+    yield pi
+    docker("update", "--restart", "no", container)
+    pi.check_output("ln -sf /bin/systemctl /sbin/shutdown")
+    forget(pi)
+    assert pi.file(STUB).content_string == stub
+    assert not pi.file(BACKUP).exists
+    assert pi.file(PATH).content_string == line
+
+
+@takes(120)
+def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
+    line = pi.file(PATH).content_string
+    simulate(pi)
+    booted = started(lab, name)
+    for number in (1, 2):
+        done = play(lab, name, "--diff", **MEMORY)
+        assert (done.code, done.recap[name]["changed"]) == (0, 2 - number), done.output
+        assert f"{name} has no memory controller until it is rebooted: reboot it, or set" in words(done)
+        assert pi.file(PATH).content_string == line.replace("\n", f" {WORDS}\n")
+        assert pi.file(BACKUP).content_string == line
+        assert started(lab, name) == booted
+
+    job = gitlab.call("POST", "/jobs", script=["sleep 25", "echo ended"], tag_list=[name, "docker"])["id"]
+    gitlab.wait_for_job(job, ["running"], timeout=60)
+    checked = play(lab, name, "--check", **REBOOT)
+    assert (checked.code, started(lab, name)) == (0, booted), checked.output
+    done = play(lab, name, **REBOOT)
+    assert done.code == 0, done.output
+    assert started(lab, name) != booted
+    ended = gitlab.call("GET", f"/jobs/{job}")
+    assert (ended["status"], "ended" in ended["trace"]) == ("success", True), ended["trace"]
+    assert pi.check_output(RUNNING)
+    assert not pi.file("/etc/gitlab-runner/.restart-pending").exists
+
+    booted = started(lab, name)
+    again = play(lab, name, **REBOOT)
+    assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
+    assert set(executions(lab, name, again)) <= {"host_info", "runner_config_file", "docker_swarm_service"}
+    assert "kernel_parameters" not in executions(lab, name, again)
+    assert started(lab, name) == booted
+
+    done = play(lab, name)
+    assert (done.code, done.recap[name]["changed"]) == (0, 1), done.output
+    assert pi.file(PATH).content_string == line
+    assert started(lab, name) == booted
+
+
+@takes(20)
+def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> None:
+    simulate(pi, WORDS)
+    done = play(lab, name, **REBOOT)
+    assert done.code != 0
+    assert f"{name}: the kernel was started with {WORDS} and has no memory controller all the same" in words(done)
+    assert done.recap[name]["changed"] == 0
+
+
+@takes(15)
+def test_a_memory_limit_without_effect_is_a_warning_with_the_role_off(lab: Lab, pi: Host, name: str) -> None:
+    simulate(pi)
+    docker_options = {"image": "{{ lab_job_image }}", "memory": "512m"}
+    runner = {"name": "docker", "gitlab": {"tag_list": ["rpi"]}, "config": {"docker": docker_options}}
+    done = play(lab, name, "--check", "--tags", "gitlab_runner", gitlab_runner_runners=[runner])
+    assert done.code == 0, done.output
+    assert f"{name}: docker.memory of docker has" in words(done)
+    assert "no effect, because the kernel was started without its memory controller" in words(done)
