@@ -125,7 +125,6 @@ def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: Gi
     booted = started(lab, name)
     again = play(lab, name, **REBOOT)
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
-    assert set(executions(lab, name, again)) <= {"host_info", "runner_config_file", "docker_swarm_service"}
     assert "kernel_parameters" not in executions(lab, name, again)
     assert started(lab, name) == booted
 
@@ -142,6 +141,19 @@ def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> 
     assert done.code != 0
     assert f"{name}: the kernel was started with {WORDS} and has no memory controller all the same" in words(done)
     assert done.recap[name]["changed"] == 0
+
+
+@takes(40)
+def test_under_voltage_is_reported_and_costs_nothing(lab: Lab, pi: Host, name: str) -> None:
+    wanted = {"raspberry_pi_report_throttling": True}
+    pi.check_output("printf '#!/bin/sh\\necho throttled=0x10001\\n' >/usr/bin/vcgencmd && chmod 0755 /usr/bin/vcgencmd")
+    reported = play(lab, name, **wanted)
+    silent = play(lab, name)
+    pi.check_output("rm /usr/bin/vcgencmd")
+    assert (reported.code, reported.recap[name]["changed"]) == (0, 0), reported.output
+    assert f"{name} reports under-voltage now, under-voltage since boot." in words(reported)
+    assert executions(lab, name, reported) == executions(lab, name, silent)
+    assert "under-voltage" not in silent.output
 
 
 @takes(15)

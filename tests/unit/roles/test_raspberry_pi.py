@@ -46,7 +46,7 @@ def host(controllers: list[str] = NONE, running: str = LINE, **contents: str | N
         RUNNING: running,
     }
     files = {path: text and {"content": text, "mode": "0755"} for path, text in texts.items()}
-    return {"cgroup_controllers": controllers, "files": files, "engine": None}
+    return {"cgroup_controllers": controllers, "files": files, "engine": None, "throttling": None}
 
 
 def decided(play: Play, found: dict[str, Any], **variables: Any) -> list[str]:
@@ -120,6 +120,20 @@ def test_what_cannot_be_done_is_one_sentence(
     output = " ".join((done.stdout + done.stderr).split())
     assert "failed=1" in output
     assert sentence in output
+    assert play.module_executions == 0
+
+
+THROTTLED = {**host(["memory"]), "throttling": ["under-voltage now", "throttling since boot"]}
+
+
+@pytest.mark.parametrize(("found", "reports"), [(THROTTLED, 1), ({**THROTTLED, "throttling": []}, 0)])
+def test_throttling_is_reported(play: Play, found: dict[str, Any], reports: int) -> None:
+    gathered = {"ansible.builtin.set_fact": {"pifleet_host": found}}
+    variables = {"raspberry_pi_report_throttling": True}
+    done = play.run_plays([{"hosts": "all", "tasks": [gathered, role("apply")], "vars": variables}])
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "failed=0" in output
+    assert output.count("pi-01 reports under-voltage now, throttling since boot. Under-voltage comes from") == reports
     assert play.module_executions == 0
 
 
