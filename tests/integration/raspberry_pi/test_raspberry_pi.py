@@ -143,6 +143,35 @@ def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> 
     assert done.recap[name]["changed"] == 0
 
 
+@takes(90)
+def test_journal_and_watchdog(lab: Lab, pi: Host, name: str) -> None:
+    refused = play(lab, name, raspberry_pi_watchdog=15)
+    assert f"{name} has no /dev/watchdog" in words(refused)
+    assert refused.recap[name]["changed"] == 0
+
+    pi.check_output("mount -t tmpfs tmpfs /sys/class/misc && mkdir /sys/class/misc/watchdog")
+    pi.check_output("echo 10:130 >/sys/class/misc/watchdog/dev")
+    wanted = {
+        "raspberry_pi_journal_storage": "volatile",
+        "raspberry_pi_journal_size": "20M",
+        "raspberry_pi_watchdog": 15,
+    }
+    done = play(lab, name, **wanted)
+    assert done.code == 0, done.output
+    assert pi.check_output("systemctl show --property RuntimeWatchdogUSec --value") == "15s"
+    assert "max 20" in pi.check_output("journalctl --output cat --identifier systemd-journald --lines 3")
+    assert pi.run("test -e /run/pifleet-ci-journal.pending -o -e /run/pifleet-ci-watchdog.pending").rc == 1
+    again = play(lab, name, **wanted)
+    assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
+
+    pi.check_output("umount /sys/class/misc")
+    back = play(lab, name)
+    assert back.code == 0, back.output
+    assert pi.check_output("systemctl show --property RuntimeWatchdogUSec --value") == "0"
+    for directory in ("journald.conf.d", "system.conf.d"):
+        assert not pi.file(f"/etc/systemd/{directory}/pifleet-ci.conf").exists
+
+
 @takes(40)
 def test_under_voltage_is_reported_and_costs_nothing(lab: Lab, pi: Host, name: str) -> None:
     wanted = {"raspberry_pi_report_throttling": True}
