@@ -33,6 +33,12 @@ DROP_INS = {
     WATCHDOG: f"{HEAD}[Manager]\nRuntimeWatchdogSec=15\n",
 }
 SYSTEMD = {"raspberry_pi_journal_storage": "volatile", "raspberry_pi_journal_size": "50M", "raspberry_pi_watchdog": 15}
+SWAP, SWAP_MARKER = "/etc/rpi/swap.conf.d/80-pifleet-ci.conf", "/run/pifleet-ci-swap.pending"
+DPHYS = "/etc/dphys-swapfile"
+SWAP_CONTENT = f"{HEAD}[Main]\nMechanism=swapfile\n[File]\nFixedSizeMiB=2048\n"
+BLOCK = "CONF_SWAPSIZE=512\n# BEGIN pifleet.ci\nCONF_SWAPSIZE=2048\nCONF_MAXSWAP=2048\n# END pifleet.ci\n"
+SIZE = {"raspberry_pi_swap_size": 2048}
+SIZE_AND_REBOOT = {**SIZE, "raspberry_pi_reboot": True}
 NONE: list[str] = ["cpu", "pids"]
 
 
@@ -57,9 +63,18 @@ def host(controllers: list[str] = NONE, running: str = LINE, **contents: str | N
     texts |= {path: contents.get(path) for path in (JOURNAL, WATCHDOG, *MARKERS)} | {
         DEVICE: contents.get("device", "10:130")
     }
+    texts |= {path: contents.get(path) for path in (SWAP, SWAP_MARKER)} | {DPHYS: contents.get("dphys")}
     files = {path: None if text is None else {"content": text, "mode": "0755"} for path, text in texts.items()}
+    packages = {contents["swap"]: "1"} if "swap" in contents else {}
     units = {"watchdog.service": {"enabled": "", "active": contents.get("daemon", "inactive")}}
-    return {"cgroup_controllers": controllers, "files": files, "engine": None, "throttling": None, "units": units}
+    return {
+        "cgroup_controllers": controllers,
+        "files": files,
+        "engine": None,
+        "throttling": None,
+        "units": units,
+        "packages": packages,
+    }
 
 
 def decided(play: Play, found: dict[str, Any], **variables: Any) -> list[str]:
@@ -105,6 +120,15 @@ def decided(play: Play, found: dict[str, Any], **variables: Any) -> list[str]:
         pytest.param(host(**DROP_INS), {}, ["change.yml", "", "False"], id="both taken back"),
         pytest.param(host(**{MARKERS[1]: ""}), {}, ["change.yml", "", "False"], id="died while it took it back"),
         pytest.param(host(device=None), {}, ["", "", "False"], id="no watchdog"),
+        pytest.param(host(swap="rpi-swap"), SIZE, ["change.yml", "", "False"], id="swap of trixie"),
+        pytest.param(host(swap="dphys-swapfile", dphys=BLOCK), SIZE_AND_REBOOT, ["", "", "False"], id="swap as wanted"),
+        pytest.param(host(swap="rpi-swap", **{SWAP: SWAP_CONTENT}), SIZE, ["", "", "False"], id="likewise, of trixie"),
+        pytest.param(
+            host(swap="rpi-swap", **{SWAP: SWAP_CONTENT, SWAP_MARKER: ""}), SIZE_AND_REBOOT, ["batch.yml", "", "True"],
+            id="the swap waits for a reboot",
+        ),
+        pytest.param(host(swap="dphys-swapfile", dphys=BLOCK), {}, ["change.yml", "", "False"], id="swap taken back"),
+        pytest.param(host(swap="dphys-swapfile", dphys="CONF_SWAPSIZE=1\n"), {}, ["", "", "False"], id="another's"),
         pytest.param(
             host(line=CHANGED, backup=LINE), {"raspberry_pi_reboot": True}, ["change.yml", PATH, "False"],
             id="no reboot to take it back",
@@ -134,6 +158,8 @@ def test_what_differs_is_done(
         (host(), {"raspberry_pi_watchdog": 60}, "raspberry_pi_watchdog (60) must be from 5 to 15 seconds"),
         (host(device=None), {"raspberry_pi_watchdog": 15}, "pi-01 has no /dev/watchdog: load its module"),
         (host(daemon="active"), {"raspberry_pi_watchdog": 15}, "pi-01 runs watchdog.service, which has /dev/watchdog"),
+        (host(), {"raspberry_pi_swap_size": 64}, "raspberry_pi_swap_size (64) must be from 128 to 16384 MiB, or 0."),
+        (host(), SIZE, "pi-01 has neither rpi-swap nor dphys-swapfile, with which Raspberry Pi OS makes its"),
         (host(line=LINE * 2), MEMORY, "pi-01: /boot/firmware/cmdline.txt is not one line, which a Pi does not boot"),
     ],
 )  # fmt: skip
