@@ -135,6 +135,18 @@ def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: Gi
     assert started(lab, name) == booted
 
 
+@takes(90)
+def test_the_playbook_upgrade_reboots_for_a_setting(lab: Lab, pi: Host, name: str) -> None:
+    simulate(pi)
+    booted = started(lab, name)
+    done = play(lab, name, playbook="pifleet.ci.upgrade", **REBOOT)
+    assert done.code == 0, done.output
+    assert started(lab, name) != booted
+    assert "Upgrade the batch of the host" in done.output
+    assert pi.check_output(RUNNING)
+    assert play(lab, name).code == 0
+
+
 @takes(20)
 def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> None:
     simulate(pi, WORDS)
