@@ -59,6 +59,10 @@ options:
     type: list
     elements: str
     default: []
+  throttling:
+    description: Whether to ask the firmware of a Raspberry Pi for under-voltage and throttling.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -144,6 +148,16 @@ cgroup_controllers:
   type: list
   elements: str
   sample: [cpu, cpuset, io, memory, pids]
+throttling:
+  description:
+    - What the firmware of a Raspberry Pi says about power and temperature, empty if all is well. V(null) if it was not
+      asked or there is none.
+    - Each is one of C(under-voltage), C(capped frequency), C(throttling) and C(soft temperature limit), with C(now) or
+      C(since boot).
+  returned: success
+  type: list
+  elements: str
+  sample: [under-voltage since boot, throttling since boot]
 packages:
   description: The version of each package in O(packages) that is installed.
   returned: success
@@ -247,9 +261,11 @@ updating_services:
   elements: str
 """
 
+import glob
 import grp
 import os
 import pwd
+import re
 import shlex
 import socket
 import subprocess
@@ -263,6 +279,9 @@ from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engi
 OS_RELEASE = "/etc/os-release"
 CGROUP_V2 = "/sys/fs/cgroup/cgroup.controllers"
 CGROUP_V1 = "/proc/cgroups"
+FIRMWARE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
+HWMON = "/sys/class/hwmon/hwmon*/name"
+THROTTLING = ("under-voltage", "capped frequency", "throttling", "soft temperature limit")
 SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
@@ -296,6 +315,28 @@ def cgroup_controllers() -> list[str]:
     except OSError:
         return []
     return sorted(name for name, _hierarchy, _number, enabled in rows if enabled == "1")
+
+
+def throttling() -> list[str] | None:
+    """As vcgencmd tells, or without it a file that some kernels have, or the hardware monitor.
+
+    https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
+    https://github.com/torvalds/linux/blob/master/drivers/hwmon/raspberrypi-hwmon.c, which knows under-voltage only
+    """
+    said = re.search("throttled=(0x[0-9a-f]+)", output_of("vcgencmd", "get_throttled"))
+    try:
+        bits = int(said[1] if said else first_line(FIRMWARE), 16)
+    except ValueError:
+        alarms = [
+            first_line(os.path.join(os.path.dirname(name), "in0_lcrit_alarm"))
+            for name in glob.glob(HWMON)
+            if first_line(name) == "rpi_volt"
+        ]
+        if not alarms:
+            return None
+        bits = int("1" in alarms)
+    now = [f"{what} now" for bit, what in enumerate(THROTTLING) if bits >> bit & 1]
+    return now + [f"{what} since boot" for bit, what in enumerate(THROTTLING, 16) if bits >> bit & 1]
 
 
 def distribution() -> dict[str, str]:
@@ -445,6 +486,7 @@ def main() -> None:
             "containers": names,
             "images": names,
             "services": names,
+            "throttling": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -468,6 +510,7 @@ def main() -> None:
         default_address=default_address(),
         addresses=output_of("hostname", "--all-ip-addresses").split(),
         cgroup_controllers=cgroup_controllers(),
+        throttling=throttling() if params["throttling"] else None,
         **package_states(params["packages"]),
         units=unit_states(params["units"]),
         groups={name: members(name) for name in params["groups"]},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: Gi
     for number in (1, 2):
         done = play(lab, name, "--diff", **MEMORY)
         assert (done.code, done.recap[name]["changed"]) == (0, 2 - number), done.output
-        assert f"{name} has no memory controller until it is rebooted: reboot it, or set" in words(done)
+        assert f"{name} has to reboot for its memory controller: reboot it, or set" in words(done)
         assert pi.file(PATH).content_string == line.replace("\n", f" {WORDS}\n")
         assert pi.file(BACKUP).content_string == line
         assert started(lab, name) == booted
@@ -125,7 +126,6 @@ def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: Gi
     booted = started(lab, name)
     again = play(lab, name, **REBOOT)
     assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
-    assert set(executions(lab, name, again)) <= {"host_info", "runner_config_file", "docker_swarm_service"}
     assert "kernel_parameters" not in executions(lab, name, again)
     assert started(lab, name) == booted
 
@@ -135,6 +135,18 @@ def test_from_cmdline_txt_to_the_memory_controller_and_back(lab: Lab, gitlab: Gi
     assert started(lab, name) == booted
 
 
+@takes(90)
+def test_the_playbook_upgrade_reboots_for_a_setting(lab: Lab, pi: Host, name: str) -> None:
+    simulate(pi)
+    booted = started(lab, name)
+    done = play(lab, name, playbook="pifleet.ci.upgrade", **REBOOT)
+    assert done.code == 0, done.output
+    assert started(lab, name) != booted
+    assert "Upgrade the batch of the host" in done.output
+    assert pi.check_output(RUNNING)
+    assert play(lab, name).code == 0
+
+
 @takes(20)
 def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> None:
     simulate(pi, WORDS)
@@ -142,6 +154,109 @@ def test_a_kernel_that_ignores_the_parameters(lab: Lab, pi: Host, name: str) -> 
     assert done.code != 0
     assert f"{name}: the kernel was started with {WORDS} and has no memory controller all the same" in words(done)
     assert done.recap[name]["changed"] == 0
+
+
+@takes(90)
+def test_journal_and_watchdog(lab: Lab, pi: Host, name: str) -> None:
+    refused = play(lab, name, raspberry_pi_watchdog=15)
+    assert f"{name} has no /dev/watchdog" in words(refused)
+    assert refused.recap[name]["changed"] == 0
+
+    pi.check_output("mount -t tmpfs tmpfs /sys/class/misc && mkdir /sys/class/misc/watchdog")
+    pi.check_output("echo 10:130 >/sys/class/misc/watchdog/dev")
+    wanted = {
+        "raspberry_pi_journal_storage": "volatile",
+        "raspberry_pi_journal_size": "20M",
+        "raspberry_pi_watchdog": 15,
+    }
+    done = play(lab, name, **wanted)
+    assert done.code == 0, done.output
+    assert pi.check_output("systemctl show --property RuntimeWatchdogUSec --value") == "15s"
+    assert "max 20" in pi.check_output("journalctl --output cat --identifier systemd-journald --lines 3")
+    assert pi.run("test -e /run/pifleet-ci-journal.pending -o -e /run/pifleet-ci-watchdog.pending").rc == 1
+    again = play(lab, name, **wanted)
+    assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
+
+    pi.check_output("umount /sys/class/misc")
+    back = play(lab, name)
+    assert back.code == 0, back.output
+    assert pi.check_output("systemctl show --property RuntimeWatchdogUSec --value") == "0"
+    for directory in ("journald.conf.d", "system.conf.d"):
+        assert not pi.file(f"/etc/systemd/{directory}/pifleet-ci.conf").exists
+
+
+PACKAGE = """set -eu
+mkdir -p /tmp/swap/DEBIAN
+for line in 'Package: dphys-swapfile' 'Version: 1' 'Architecture: all' 'Maintainer: lab' 'Description: lab'; do
+  echo "$line" >>/tmp/swap/DEBIAN/control
+done
+dpkg-deb --build /tmp/swap /tmp/swap.deb
+dpkg --install /tmp/swap.deb
+rm -r /tmp/swap /tmp/swap.deb
+echo CONF_SWAPSIZE=512 >/etc/dphys-swapfile
+"""
+
+
+@takes(120)
+def test_swap_waits_for_a_reboot(lab: Lab, pi: Host, name: str) -> None:
+    """In the package is nothing but its name: what the role writes, and when it reboots."""
+    pi.check_output(PACKAGE)
+    simulate(pi)
+    done = play(lab, name, raspberry_pi_swap_size=1024)
+    assert (done.code, done.recap[name]["changed"]) == (0, 2), done.output
+    assert f"{name} has to reboot for its swap: reboot it" in words(done)
+    assert "CONF_SWAPSIZE=1024\nCONF_MAXSWAP=1024\n" in pi.file("/etc/dphys-swapfile").content_string
+    booted = started(lab, name)
+    done = play(lab, name, raspberry_pi_swap_size=1024, raspberry_pi_reboot=True)
+    assert done.code == 0, done.output
+    assert started(lab, name) != booted
+    again = play(lab, name, raspberry_pi_swap_size=1024, raspberry_pi_reboot=True)
+    assert (again.code, again.recap[name]["changed"]) == (0, 0), again.output
+    back = play(lab, name)
+    assert back.code == 0, back.output
+    assert pi.file("/etc/dphys-swapfile").content_string == "CONF_SWAPSIZE=512\n"
+    pi.check_output("dpkg --purge dphys-swapfile && rm /etc/dphys-swapfile /run/pifleet-ci-swap.pending")
+
+
+REMOVE = [
+    {
+        "hosts": "pis",
+        "gather_facts": False,
+        "become": True,
+        "tasks": [{"ansible.builtin.import_role": {"name": "pifleet.ci.raspberry_pi", "tasks_from": "remove"}}],
+    }
+]
+
+
+@takes(60)
+def test_removal_takes_back_what_the_inventory_still_asks_for(lab: Lab, pi: Host, name: str, tmp_path: Path) -> None:
+    playbook = tmp_path / "remove.yml"
+    playbook.write_text(json.dumps(REMOVE))
+    inventory = tmp_path / "group_vars" / "pis.yml"
+    inventory.parent.mkdir()
+    inventory.write_text(json.dumps({**REBOOT, "raspberry_pi_reboot": False, "raspberry_pi_journal_size": "20M"}))
+    simulate(pi)
+    done = play(lab, name, "-i", str(tmp_path))
+    assert (done.code, done.recap[name]["changed"] > 1) == (0, True), done.output
+    assert WORDS in pi.file(PATH).content_string
+    for changed in (True, False):
+        done = play(lab, name, "-i", str(tmp_path), playbook=str(playbook))
+        assert (done.code, done.recap[name]["changed"] > 0) == (0, changed), done.output
+    assert WORDS not in pi.file(PATH).content_string
+    assert not pi.file("/etc/systemd/journald.conf.d/pifleet-ci.conf").exists
+
+
+@takes(40)
+def test_under_voltage_is_reported_and_costs_nothing(lab: Lab, pi: Host, name: str) -> None:
+    wanted = {"raspberry_pi_report_throttling": True}
+    pi.check_output("printf '#!/bin/sh\\necho throttled=0x10001\\n' >/usr/bin/vcgencmd && chmod 0755 /usr/bin/vcgencmd")
+    reported = play(lab, name, **wanted)
+    silent = play(lab, name)
+    pi.check_output("rm /usr/bin/vcgencmd")
+    assert (reported.code, reported.recap[name]["changed"]) == (0, 0), reported.output
+    assert f"{name} reports under-voltage now, under-voltage since boot." in words(reported)
+    assert executions(lab, name, reported) == executions(lab, name, silent)
+    assert "under-voltage" not in silent.output
 
 
 @takes(15)

@@ -315,6 +315,52 @@ def test_the_controllers_of_cgroups(
     assert host_info.cgroup_controllers() == expected
 
 
+@pytest.mark.parametrize(
+    ("vcgencmd", "firmware", "alarm", "expected"),
+    [
+        pytest.param("throttled=0x0", None, None, [], id="all is well"),
+        pytest.param(
+            "throttled=0x50005",
+            "0",
+            None,
+            ["under-voltage now", "throttling now", "under-voltage since boot", "throttling since boot"],
+            id="vcgencmd",
+        ),
+        pytest.param(
+            None, "80008", None, ["soft temperature limit now", "soft temperature limit since boot"], id="a file"
+        ),
+        pytest.param("error=1", "20000", None, ["capped frequency since boot"], id="vcgencmd without a device"),
+        pytest.param(None, None, "1", ["under-voltage now"], id="the hardware monitor"),
+        pytest.param(None, None, "0", [], id="the hardware monitor is content"),
+        pytest.param(None, None, None, None, id="no Raspberry Pi"),
+    ],
+)
+def test_power_and_temperature(
+    execute: Execute,
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vcgencmd: str | None,
+    firmware: str | None,
+    alarm: str | None,
+    expected: list[str] | None,
+) -> None:
+    files = {"FIRMWARE": programs / "get_throttled", "HWMON": programs / "hwmon*" / "name"}
+    for constant, path in files.items():
+        monkeypatch.setattr(host_info, constant, str(path))
+    if vcgencmd is not None:
+        program(programs, "vcgencmd", vcgencmd)
+    if firmware is not None:
+        files["FIRMWARE"].write_text(firmware + "\n")
+    for number, name, content in ((0, "cpu_thermal", None), (1, "rpi_volt", alarm)):
+        if alarm is not None:
+            (programs / f"hwmon{number}").mkdir()
+            (programs / f"hwmon{number}" / "name").write_text(name + "\n")
+            if content is not None:
+                (programs / f"hwmon{number}" / "in0_lcrit_alarm").write_text(content + "\n")
+    assert execute(throttling=True)["throttling"] == expected
+    assert execute()["throttling"] is None, "only where it is asked for"
+
+
 def test_files_of_the_kernel(execute: Execute) -> None:
     """They have no size."""
     assert execute(files=["/proc/cmdline"])["files"]["/proc/cmdline"]["content"] == Path("/proc/cmdline").read_text()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,8 +19,9 @@ pytestmark = pytest.mark.slow
 
 HOSTS = [f"pi-0{number}" for number in range(1, 6)]
 ROLES = Path(__file__).parents[3] / "roles"
-FILES = {"docker": ["change.yml"], "gitlab_runner": ["run.yml", "wait.yml"]}
+FILES = {"docker": ["change.yml"], "gitlab_runner": ["run.yml", "wait.yml"], "raspberry_pi": ["restart.yml"]}
 WITHOUT_CHANGES = "pi-02"
+ROLLOUT = [1, "40%"]
 
 
 @on_every_core
@@ -27,7 +29,9 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def run(play: Play, role: str, breaks: str, drained: str = "") -> tuple[str, list[list[str]]]:
+def run(
+    play: Play, role: str, breaks: str, drained: str = "", rollout: list[Any] | None = ROLLOUT
+) -> tuple[str, list[list[str]]]:
     """Return the output, and which hosts came to each step of each batch, in the order in which that was."""
     log = play.directory / "log"
     steps = [
@@ -46,11 +50,16 @@ def run(play: Play, role: str, breaks: str, drained: str = "") -> tuple[str, lis
     loop = next(task for task in tasks if "loop" in task)
     disrupts = f"{{{{ inventory_hostname != '{WITHOUT_CHANGES}' }}}}"
     decided = {
-        "pifleet_rollout": [1, "40%"],
+        **({"pifleet_rollout": rollout} if rollout else {}),
         "_docker_clock_differs": False,
         "_docker_pending": False,
         "_gitlab_runner_no_space": f"{{{{ 'It is full.' if inventory_hostname == '{drained}' else '' }}}}",
-        **{f"_{role}_{what}": disrupts for what in ("differs", "run_differs", "disrupts")},
+        **{f"_{role}_{what}": disrupts for what in ("differs", "run_differs", "disrupts", "reboots")},
+        **dict.fromkeys(
+            ("_raspberry_pi_cmdline_differs", "_raspberry_pi_drop_ins_differ", "_raspberry_pi_throttled"), False
+        ),
+        "_raspberry_pi_asked": True,
+        "_raspberry_pi_reboot_reasons": [],
     }
     (play.directory / "decided.yml").write_text(json.dumps(decided))
     decide = {"ansible.builtin.include_vars": str(play.directory / "decided.yml")}
@@ -76,6 +85,13 @@ def test_a_failure_stops_the_batches_after_it(play: Play, role: str) -> None:
     assert lines == [["1", "pi-01"], ["2", "pi-01"], ["1", "pi-03"]]
     assert "because pi-03 failed before" in " ".join(output.split())
     assert output.count("failed=1") == 3
+
+
+def test_pis_reboot_one_after_the_other(play: Play) -> None:
+    output, lines = run(play, "raspberry_pi", "", rollout=None)
+    assert "failed=0" in output
+    hosts = [host for host in HOSTS if host != WITHOUT_CHANGES]
+    assert lines == [[step, host] for host in hosts for step in ("1", "2")]
 
 
 def test_a_host_without_disk_space_does_not_stop_the_batches_after_it(play: Play) -> None:
