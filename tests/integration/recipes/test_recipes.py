@@ -68,6 +68,7 @@ def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> It
         yield {"vault_registry_password": PASSWORD}
         stop_private_registry(lab.folder.name)
         beside.unlink()
+        beside.parent.rmdir()
     else:
         yield {}
 

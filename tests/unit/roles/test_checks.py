@@ -104,6 +104,12 @@ def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **
             id="live-restore on a node of a swarm",
         ),
         pytest.param(
+            "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
+            {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}},
+            ["pi-01 is a node of a swarm, and with another data-root it would be none any more"],
+            id="another data-root on a node of a swarm",
+        ),
+        pytest.param(
             "docker", "preflight", {}, {"pifleet_rollout": [1, "half"]},
             ["pifleet_rollout must be a number of hosts, a percentage such as 10%, or a list of these."],
             id="batches of no size",
