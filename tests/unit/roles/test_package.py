@@ -205,7 +205,11 @@ def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
 
 @on_one_core
 def test_another_directory_is_told_to_the_unit_and_restarts_it(play: Play) -> None:
-    gathered = installed(play, **dict.fromkeys(f"/srv/gitlab-runner/.{name}-pending" for name in ("restart", "reload")))
+    markers = dict.fromkeys(f"/srv/gitlab-runner/.{name}-pending" for name in ("restart", "reload"))
+    checksums = dict.fromkeys(
+        f"{path}/.registry-credentials/.docker/config.json" for path in (DIRECTORY, "/srv/gitlab-runner")
+    )
+    gathered = installed(play, **markers, checksums=checksums)
     names = ("drop_in_content", "disrupts")
     [default, disrupts] = decided(play, gathered, *names)
     assert ("ExecStart" in default, disrupts) == (False, False)
