@@ -83,7 +83,7 @@ def read(path: str, follow: bool = True) -> FileSnapshot:
 
     Raises FileError for anything that is neither a regular file nor absent.
     """
-    with _one_sentence(path, "read"):
+    with one_sentence(path, "read"):
         real = _resolve(path, follow)
         try:
             # O_NONBLOCK: a FIFO under this name must not hang the play
@@ -133,7 +133,7 @@ def replace(
     A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact,
     and where there was no directory there is none.
     """
-    with _one_sentence(path, "written"):
+    with one_sentence(path, "written"):
         real = _resolve(path, follow)
         directory = os.path.dirname(real)
         if check:
@@ -166,7 +166,7 @@ def remove(
 
     A symbolic link stays, the file that it leads to goes. Raises FileError or FileConflict; nothing is removed then.
     """
-    with _one_sentence(path, "removed"):
+    with one_sentence(path, "removed"):
         real = _resolve(path, follow)
         directory = os.path.dirname(real)
         if not os.path.isdir(directory):
@@ -181,7 +181,7 @@ def remove(
             if not check:
                 _unlink(outdated)
                 for changed in {os.path.dirname(each) for each in outdated}:
-                    _sync_directory(changed)
+                    sync_directory(changed)
             return Removal(seen, tuple(outdated))
 
 
@@ -193,7 +193,7 @@ def remove_empty(directories: Sequence[str], gone: Sequence[str] = (), check: bo
     """
     removed: list[str] = []
     for directory in sorted(directories, key=len, reverse=True):
-        with _one_sentence(directory, "removed"):
+        with one_sentence(directory, "removed"):
             if os.path.islink(directory) or not os.path.isdir(directory):
                 continue
             held = {os.path.join(directory, entry) for entry in os.listdir(directory)}
@@ -261,7 +261,7 @@ def _made(directory: str) -> Iterator[list[str]]:
             except FileExistsError:  # another writer made it just now
                 continue
             made.append(each)
-            _sync_directory(os.path.dirname(each))
+            sync_directory(os.path.dirname(each))
         yield made
     except BaseException:
         with suppress(FileError):  # the failure that led here is the one to report
@@ -277,7 +277,7 @@ def _remove_directory(directory: str) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
             return False
         raise
-    _sync_directory(os.path.dirname(directory))
+    sync_directory(os.path.dirname(directory))
     return True
 
 
@@ -305,7 +305,7 @@ def _marked(pending: str | None) -> Iterator[None]:
     """Have the empty file ``pending`` on the disk; a failure takes it back if it was not there before."""
     made = False
     if pending is not None:
-        with _one_sentence(pending, "written"):
+        with one_sentence(pending, "written"):
             made = _mark(pending)
     try:
         yield
@@ -326,7 +326,7 @@ def _mark(pending: str) -> bool:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    _sync_directory(os.path.dirname(pending))
+    sync_directory(os.path.dirname(pending))
     return True
 
 
@@ -357,7 +357,7 @@ def _write(seen: FileSnapshot, content: bytes, mode: int, uid: int | None, gid: 
     except BaseException:
         os.unlink(temporary)
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 def _write_temporary(seen: FileSnapshot, content: bytes, mode: int, uid: int | None, gid: int | None) -> str:
@@ -406,7 +406,8 @@ def _keep(seen: FileSnapshot, count: int) -> str:
     return name
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
+    """Have what was created, renamed or removed in it survive a power cut. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -415,7 +416,8 @@ def _sync_directory(directory: str) -> None:
 
 
 @contextmanager
-def _one_sentence(path: str, verb: str) -> Iterator[None]:
+def one_sentence(path: str, verb: str) -> Iterator[None]:
+    """Raise FileError for an OSError: what (`written`, `removed`) was not done with the path, and why."""
     try:
         yield
     except OSError as error:

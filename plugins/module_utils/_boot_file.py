@@ -12,8 +12,6 @@ of the card, which is the old one or the new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
 
@@ -23,7 +21,7 @@ BACKUP = ".pifleet-ci"
 def overwrite(path: str, content: bytes) -> None:
     """Give an existing file this content, after it has a backup. Raises FileError."""
     keep(path)
-    with _one_sentence(path, "written"):
+    with atomic_file.one_sentence(path, "written"):
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             # A longer former content is blanked before it is cut off: none of its words stays behind the new ones.
@@ -41,7 +39,7 @@ def keep(path: str) -> None:
     content = atomic_file.read(path).content
     if content is None or os.path.exists(backup):
         return
-    with _one_sentence(backup, "written"):
+    with atomic_file.one_sentence(backup, "written"):
         unfinished = backup + ".new"
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -50,31 +48,14 @@ def keep(path: str) -> None:
         finally:
             os.close(descriptor)
         os.rename(unfinished, backup)
-        _sync_directory_of(backup)
+        atomic_file.sync_directory(os.path.dirname(backup))
 
 
 def forget(path: str) -> None:
     """Remove the backup of the file; one that is gone is no error. Raises FileError."""
-    with _one_sentence(path + BACKUP, "removed"):
+    with atomic_file.one_sentence(path + BACKUP, "removed"):
         try:
             os.unlink(path + BACKUP)
         except FileNotFoundError:
             return
-        _sync_directory_of(path)
-
-
-def _sync_directory_of(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _one_sentence(path: str, verb: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = atomic_file.REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-        raise atomic_file.FileError(f"{path} could not be {verb}: {reason}.") from error
+        atomic_file.sync_directory(os.path.dirname(path))
