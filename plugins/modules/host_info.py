@@ -14,55 +14,60 @@ description:
   - Needs nothing but Python on the host; what is not installed there is returned as missing.
   - Do not ask for files with secrets, because their content is part of the result.
 options:
-  packages:
-    description: Names of Debian packages.
-    type: list
-    elements: str
-    default: []
-  units:
-    description: Names of systemd units.
-    type: list
-    elements: str
-    default: []
-  groups:
-    description: Names of groups of users.
-    type: list
-    elements: str
-    default: []
-  users:
-    description: Names of users.
-    type: list
-    elements: str
-    default: []
-  files:
-    description: Absolute paths of small text files in UTF-8.
-    type: list
-    elements: path
-    default: []
-  checksums:
-    description: Absolute paths of files whose content is not returned, only compared.
-    type: list
-    elements: path
-    default: []
-  containers:
-    description: Names of Docker containers.
-    type: list
-    elements: str
-    default: []
-  images:
-    description: References of Docker images, for instance V(gitlab/gitlab-runner:alpine-v19.3.0).
-    type: list
-    elements: str
-    default: []
-  services:
-    description: Names of services of the swarm. Only an engine that manages the swarm can tell.
-    type: list
-    elements: str
-    default: []
-  throttling:
-    description: Whether to ask the firmware of a Raspberry Pi for under-voltage and throttling.
-    type: bool
-    default: false
+  query:
+    description: What to return beside what is always returned.
+    type: dict
+    default: {}
+    suboptions:
+      packages:
+        description: Names of Debian packages.
+        type: list
+        elements: str
+        default: []
+      units:
+        description: Names of systemd units.
+        type: list
+        elements: str
+        default: []
+      groups:
+        description: Names of groups of users.
+        type: list
+        elements: str
+        default: []
+      users:
+        description: Names of users.
+        type: list
+        elements: str
+        default: []
+      files:
+        description: Absolute paths of small text files in UTF-8.
+        type: list
+        elements: path
+        default: []
+      checksums:
+        description: Absolute paths of files whose content is not returned, only compared.
+        type: list
+        elements: path
+        default: []
+      containers:
+        description: Names of Docker containers.
+        type: list
+        elements: str
+        default: []
+      images:
+        description: References of Docker images, for instance V(gitlab/gitlab-runner:alpine-v19.3.0).
+        type: list
+        elements: str
+        default: []
+      services:
+        description: Names of services of the swarm. Only an engine that manages the swarm can tell.
+        type: list
+        elements: str
+        default: []
+      throttling:
+        description: Whether to ask the firmware of a Raspberry Pi for under-voltage and throttling.
+        type: bool
+        default: false
 attributes:
   check_mode:
     support: full
@@ -77,10 +82,11 @@ author:
 EXAMPLES = r"""
 - name: Gather the state of the host
   pifleet.ci.host_info:
-    packages: [docker.io]
-    units: [docker.service]
-    files: [/etc/docker/daemon.json]
-    containers: [gitlab-runner]
+    query:
+      packages: [docker.io]
+      units: [docker.service]
+      files: [/etc/docker/daemon.json]
+      containers: [gitlab-runner]
   register: host
 
 - name: Report Pis whose engine does not answer
@@ -414,16 +420,16 @@ def checksum(path: str) -> str | None:
     return atomic_file.read(path).sha256
 
 
-def engine_state(engine: Engine, params: dict[str, Any]) -> dict[str, Any]:
+def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
     """Raises EngineError."""
     info = engine.get("/info")
     swarm = {field: info["Swarm"].get(field) for field in SWARM_FIELDS}
     return {
         "engine": {"version": info["ServerVersion"], "swarm": swarm},
         "engine_error": "",
-        "containers": {name: container(engine.get("/containers/{}/json", name)) for name in params["containers"]},
-        "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in params["images"]},
-        **services(engine, params["services"] if swarm["ControlAvailable"] else []),
+        "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
+        "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in query["images"]},
+        **services(engine, query["services"] if swarm["ControlAvailable"] else []),
     }
 
 
@@ -462,12 +468,12 @@ def services(engine: Engine, names: list[str]) -> dict[str, list[str]]:
     }
 
 
-def without_engine(params: dict[str, Any], error: EngineError) -> dict[str, Any]:
+def without_engine(query: dict[str, Any], error: EngineError) -> dict[str, Any]:
     return {
         "engine": None,
         "engine_error": str(error),
-        "containers": dict.fromkeys(params["containers"]),
-        "images": dict.fromkeys(params["images"]),
+        "containers": dict.fromkeys(query["containers"]),
+        "images": dict.fromkeys(query["images"]),
         "services": [],
         "updating_services": [],
     }
@@ -475,29 +481,30 @@ def without_engine(params: dict[str, Any], error: EngineError) -> dict[str, Any]
 
 def main() -> None:
     names = {"type": "list", "elements": "str", "default": []}
+    spec: dict[str, Any] = {
+        "packages": names,
+        "units": names,
+        "groups": names,
+        "users": names,
+        "files": {"type": "list", "elements": "path", "default": []},
+        "checksums": {"type": "list", "elements": "path", "default": []},
+        "containers": names,
+        "images": names,
+        "services": names,
+        "throttling": {"type": "bool", "default": False},
+    }
     module = AnsibleModule(
-        argument_spec={
-            "packages": names,
-            "units": names,
-            "groups": names,
-            "users": names,
-            "files": {"type": "list", "elements": "path", "default": []},
-            "checksums": {"type": "list", "elements": "path", "default": []},
-            "containers": names,
-            "images": names,
-            "services": names,
-            "throttling": {"type": "bool", "default": False},
-        },
+        argument_spec={"query": {"type": "dict", "default": {}, "apply_defaults": True, "options": spec}},
         supports_check_mode=True,
     )
-    params = module.params
+    query = module.params["query"]
     try:
-        engine = engine_state(Engine(), params)
+        engine = engine_state(Engine(), query)
     except EngineError as error:
-        engine = without_engine(params, error)
+        engine = without_engine(query, error)
     try:
-        files = {path: text_file(path) for path in params["files"]}
-        checksums = {path: checksum(path) for path in params["checksums"]}
+        files = {path: text_file(path) for path in query["files"]}
+        checksums = {path: checksum(path) for path in query["checksums"]}
     except atomic_file.FileError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -510,11 +517,11 @@ def main() -> None:
         default_address=default_address(),
         addresses=output_of("hostname", "--all-ip-addresses").split(),
         cgroup_controllers=cgroup_controllers(),
-        throttling=throttling() if params["throttling"] else None,
-        **package_states(params["packages"]),
-        units=unit_states(params["units"]),
-        groups={name: members(name) for name in params["groups"]},
-        users=[name for name in params["users"] if exists(name)],
+        throttling=throttling() if query["throttling"] else None,
+        **package_states(query["packages"]),
+        units=unit_states(query["units"]),
+        groups={name: members(name) for name in query["groups"]},
+        users=[name for name in query["users"] if exists(name)],
         time=time.time(),
         files=files,
         checksums=checksums,

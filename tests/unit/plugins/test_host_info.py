@@ -102,8 +102,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 def execute(capsys: pytest.CaptureFixture[str]) -> Execute:
     """Run the module as Ansible does; the reply of one that fails has `failed`."""
 
-    def run(**arguments: Any) -> dict[str, Any]:
-        with patch_module_args(arguments), pytest.raises(SystemExit):
+    def run(**query: Any) -> dict[str, Any]:
+        with patch_module_args({"query": query}), pytest.raises(SystemExit):
             host_info.main()
         reply: dict[str, Any] = json.loads(capsys.readouterr().out)
         return reply
