@@ -35,8 +35,6 @@ PLAY_KILLS = _size("PIFLEET_PLAY_KILLS", test=6, soak=200)
 """Kills of whole plays in one history, of all the moments that there are."""
 ROUNDS = _size("PIFLEET_ROUNDS", test=1, soak=10)
 """Rounds in which two operators start a play at the same moment."""
-CASES = _size("PIFLEET_CASES", test=4, soak=1_000)
-"""Cases of each table of a role, of which each is a play on one host."""
 SECONDS = _size("PIFLEET_SECONDS", test=120, soak=1_000_000)
 """Seconds that the tests of simulated Pis that take long may take together, in each Molecule scenario."""
 CORES = _size("PIFLEET_CORES", test=1, soak=20)

@@ -39,12 +39,17 @@ class Play:
         return self.run_plays([{"hosts": "all", "tasks": tasks}], *arguments, verbosity=verbosity)
 
     def run_plays(
-        self, plays: list[dict[str, Any]], *arguments: str, hosts: Iterable[str] = ("pi-01",), verbosity: str = "-v"
+        self,
+        plays: list[dict[str, Any]],
+        *arguments: str,
+        hosts: Iterable[str] | Path = ("pi-01",),
+        verbosity: str = "-v",
     ) -> subprocess.CompletedProcess[str]:
+        """`hosts` are their names, or an inventory."""
         self.calls.write_text("")
         playbook = self.directory / "play.yml"
         playbook.write_text(json.dumps([{"gather_facts": False, **play} for play in plays], indent=1))
-        inventory = "".join(f"{host}," for host in hosts)
+        inventory = str(hosts) if isinstance(hosts, Path) else "".join(f"{host}," for host in hosts)
         variables = json.dumps(self.variables)
         command = [self.program, "-i", inventory, verbosity, "-e", variables, *arguments, str(playbook)]
         return subprocess.run(

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
+from plays.table import run_each, show
 
 pytestmark = pytest.mark.slow
 
-TIMED_OUT = {"changed": True, "failed": False, "msg": "async task did not complete within the requested time - 3600s"}
+TIMED_OUT: dict[str, Any] = {"failed": False, "msg": "async task did not complete within the requested time - 3600s"}
 SKIPPED = {"changed": False, "skipped": True, "skip_reason": "Conditional result was False"}
 
 
@@ -24,38 +22,35 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def templated(play: Play, role: str, expression: str, **variables: Any) -> Any:
-    """What the expression over the role's variables comes to."""
+def failures(play: Play, role: str, variable: str, result: str, **facts: Any) -> dict[str, Any]:
+    """The variable of the role for each of the results, which the task has registered under that name."""
     names = ROOT / "roles" / role / "vars"
     include = {"dir": str(names / "main")} if (names / "main").is_dir() else {"file": str(names / "main.yml")}
-    tasks = [
-        {"ansible.builtin.include_vars": include},
-        {"ansible.builtin.debug": {"msg": f"VALUE=({{{{ {expression} | to_json | b64encode }}}})"}},
-    ]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks}], "-e", json.dumps(variables))
-    match = re.search(r"VALUE=\((.*)\)", done.stdout)
-    assert match, done.stdout + done.stderr
-    return json.loads(base64.b64decode(match[1]))
+    cases: dict[str, Any] = {}
+    for name, (found, _expected) in CASES.items():
+        known = {"ansible.builtin.set_fact": {result: found, **facts}}
+        cases[name] = [{"ansible.builtin.include_vars": include}, known, show(variable)], {}
+    outcomes = run_each(play, cases)
+    return {name: outcome.value for name, outcome in outcomes.items()}
 
 
-CASES = [
-    pytest.param({"rc": 0, "stderr": ""}, "", id="success"),
-    pytest.param(SKIPPED, "", id="skipped"),
-    pytest.param({"rc": 1, "stderr": "no space\n"}, "no space", id="a reason"),
-    pytest.param({"rc": 1, "stderr": "", "msg": "non-zero return code"}, "non-zero return code", id="no reason"),
-    pytest.param(TIMED_OUT, TIMED_OUT["msg"], id="it timed out"),
-]
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "success": ({"rc": 0, "stderr": ""}, ""),
+    "skipped": (SKIPPED, ""),
+    "a reason": ({"rc": 1, "stderr": "no space\n"}, "no space"),
+    "no reason": ({"rc": 1, "stderr": "", "msg": "non-zero return code"}, "non-zero return code"),
+    "it timed out": (TIMED_OUT, TIMED_OUT["msg"]),
+}
+EXPECTED = {name: expected for name, (_found, expected) in CASES.items()}
 
 
-@pytest.mark.parametrize(("result", "expected"), CASES)
-def test_the_check_of_the_disk_space(play: Play, result: dict[str, Any], expected: str) -> None:
-    assert templated(play, "disk_space", "_disk_space_failure", _disk_space_checked=result) == expected
+def test_the_check_of_the_disk_space(play: Play) -> None:
+    assert failures(play, "disk_space", "_disk_space_failure", "_disk_space_checked") == EXPECTED
 
 
-@pytest.mark.parametrize(("result", "expected"), CASES)
-def test_the_update_of_the_service(play: Play, result: dict[str, Any], expected: str) -> None:
-    found = templated(
-        play, "gitlab_runner", "_gitlab_runner_service_update_failure", _gitlab_runner_service_update=result,
+def test_the_update_of_the_service(play: Play) -> None:
+    found = failures(
+        play, "gitlab_runner", "_gitlab_runner_service_update_failure", "_gitlab_runner_service_update",
         _gitlab_runner_update_host="pi-01",
     )  # fmt: skip
-    assert found == expected
+    assert found == EXPECTED

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core
 from plays.play import Play
+from plays.table import assert_refused
 
 pytestmark = pytest.mark.slow
 
@@ -48,96 +49,84 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def apply(play: Play, role: str, part: str, hosts: dict[str, dict[str, Any]], **variables: Any) -> str:
+def role(name: str, part: str) -> dict[str, Any]:
+    return {"ansible.builtin.include_role": {"name": f"pifleet.ci.{name}", "tasks_from": part}}
+
+
+def apply(play: Play, name: str, part: str, hosts: dict[str, dict[str, Any]], **variables: Any) -> str:
     """Run a part of a role on hosts of which this has been gathered, and return all that is said on one line."""
     gathered = {
         "ansible.builtin.set_fact": {"pifleet_host": "{{ gathered[inventory_hostname] }}"},
         "when": "gathered[inventory_hostname] | length > 0",
     }
-    include = {"ansible.builtin.include_role": {"name": f"pifleet.ci.{role}", "tasks_from": part}}
-    plays = [{"hosts": "all", "tasks": [gathered, include], "vars": {"gathered": hosts, **variables}}]
+    plays = [{"hosts": "all", "tasks": [gathered, role(name, part)], "vars": {"gathered": hosts, **variables}}]
     done = play.run_plays(plays, hosts=hosts)
     assert play.module_executions == 0
     return " ".join((done.stdout + done.stderr).split())
 
 
-@pytest.mark.parametrize(
-    ("role", "part", "host", "variables", "sentences"),
-    [
-        pytest.param(
-            "docker", "preflight",
-            {"packages": {"docker-ce": "29"}, "machine": "armv6l"}, {},
-            ["pi-01 is an ARMv6 board", "pi-01 has the package docker-ce, which would be removed"],
-            id="two reasons at once",
-        ),
-        pytest.param(
-            "docker", "preflight", {"distribution": {**DEBIAN_12, "id": "fedora", "name": "Fedora 44"}}, {},
-            ["pi-01 runs Fedora 44, which is not supported"],
-            id="another distribution",
-        ),
-        pytest.param(
-            "docker", "preflight",
-            {"distribution": {"id": "raspbian", "version": "11", "codename": "bullseye", "name": "Raspbian 11"}}, {},
-            ["pi-01 runs Raspbian 11, which is not supported"],
-            id="an old release",
-        ),
-        pytest.param(
-            "docker", "preflight", {}, {"docker_users": ["pi", "pj"]},
-            ["pi-01 has no user pj: correct docker_users, or create the user first."],
-            id="a user that does not exist",
-        ),
-        pytest.param(
-            "docker", "preflight", {"files": {**HOST["files"], DAEMON_JSON: {"content": "{,}", "mode": "0644"}}}, {},
-            ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting"],
-            id="a broken daemon.json",
-        ),
-        pytest.param(
-            "docker", "preflight",
-            {"units": {**HOST["units"], "snap.docker.dockerd.service": {"enabled": "enabled", "active": "active"}}}, {},
-            ["pi-01 has Docker as a snap"],
-            id="a snap",
-        ),
-        pytest.param(
-            "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
-            {"docker_daemon_options": {"live-restore": True}},
-            ["pi-01 is a node of a swarm, with which live-restore cannot be used"],
-            id="live-restore on a node of a swarm",
-        ),
-        pytest.param(
-            "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
-            {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}},
-            ["pi-01 is a node of a swarm, and with another data-root it would be none any more"],
-            id="another data-root on a node of a swarm",
-        ),
-        pytest.param(
-            "docker", "preflight", {}, {"pifleet_rollout": [1, "half"]},
-            ["pifleet_rollout must be a number of hosts, a percentage such as 10%, or a list of these."],
-            id="batches of no size",
-        ),
-        pytest.param(
-            "swarm", "preflight", {}, {**SWARM, "swarm_node_labels": {"rack": 1}},
-            ["swarm_node_labels takes strings only, so write the value with quotes: rack"],
-            id="a label that is no string",
-        ),
-        pytest.param(
-            "swarm", "preflight", {}, {"swarm_managers": ["pi-01"], "swarm_workers": ["pi-01"]},
-            ["pi-01 cannot be in both swarm_managers and swarm_workers"],
-            id="manager and worker",
-        ),
-        pytest.param(
-            "swarm", "apply", {"engine": None, "engine_error": "Docker Engine does not answer at /x."}, SWARM,
-            ["pi-01 cannot be a node of a swarm: Docker Engine does not answer at /x."],
-            id="no engine",
-        ),
-    ],
-)  # fmt: skip
-def test_the_host_and_the_reason_are_named(
-    play: Play, role: str, part: str, host: dict[str, Any], variables: dict[str, Any], sentences: list[str]
-) -> None:
-    output = apply(play, role, part, {"pi-01": {**HOST, **host}}, **variables)
-    assert "failed=1" in output
-    for sentence in sentences:
-        assert sentence in output
+REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] = {
+    "two reasons at once": (
+        "docker", "preflight", {"packages": {"docker-ce": "29"}, "machine": "armv6l"}, {},
+        ["pi-01 is an ARMv6 board", "pi-01 has the package docker-ce, which would be removed"]
+    ),
+    "another distribution": (
+        "docker", "preflight", {"distribution": {**DEBIAN_12, "id": "fedora", "name": "Fedora 44"}}, {},
+        ["pi-01 runs Fedora 44, which is not supported"]
+    ),
+    "an old release": (
+        "docker", "preflight",
+        {"distribution": {"id": "raspbian", "version": "11", "codename": "bullseye", "name": "Raspbian 11"}}, {},
+        ["pi-01 runs Raspbian 11, which is not supported"]
+    ),
+    "a user that does not exist": (
+        "docker", "preflight", {}, {"docker_users": ["pi", "pj"]},
+        ["pi-01 has no user pj: correct docker_users, or create the user first."]
+    ),
+    "a broken daemon.json": (
+        "docker", "preflight", {"files": {**HOST["files"], DAEMON_JSON: {"content": "{,}", "mode": "0644"}}}, {},
+        ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting"]
+    ),
+    "a snap": (
+        "docker", "preflight",
+        {"units": {**HOST["units"], "snap.docker.dockerd.service": {"enabled": "enabled", "active": "active"}}}, {},
+        ["pi-01 has Docker as a snap"]
+    ),
+    "live-restore on a node of a swarm": (
+        "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
+        {"docker_daemon_options": {"live-restore": True}},
+        ["pi-01 is a node of a swarm, with which live-restore cannot be used"]
+    ),
+    "another data-root on a node of a swarm": (
+        "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": {**INACTIVE, "LocalNodeState": "active"}}},
+        {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}},
+        ["pi-01 is a node of a swarm, and with another data-root it would be none any more"]
+    ),
+    "batches of no size": (
+        "docker", "preflight", {}, {"pifleet_rollout": [1, "half"]},
+        ["pifleet_rollout must be a number of hosts, a percentage such as 10%, or a list of these."]
+    ),
+    "a label that is no string": (
+        "swarm", "preflight", {}, {**SWARM, "swarm_node_labels": {"rack": 1}},
+        ["swarm_node_labels takes strings only, so write the value with quotes: rack"]
+    ),
+    "manager and worker": (
+        "swarm", "preflight", {}, {"swarm_managers": ["pi-01"], "swarm_workers": ["pi-01"]},
+        ["pi-01 cannot be in both swarm_managers and swarm_workers"]
+    ),
+    "no engine": (
+        "swarm", "apply", {"engine": None, "engine_error": "Docker Engine does not answer at /x."}, SWARM,
+        ["pi-01 cannot be a node of a swarm: Docker Engine does not answer at /x."]
+    ),
+}  # fmt: skip
+
+
+def test_the_host_and_the_reason_are_named(play: Play) -> None:
+    cases = {
+        name: ([role(of, part)], {"pifleet_host": {**HOST, **host}, **variables})
+        for name, (of, part, host, variables, _sentences) in REFUSED.items()
+    }
+    assert_refused(play, cases, {name: sentences for name, (*_case, sentences) in REFUSED.items()})
 
 
 def test_what_is_right_passes(play: Play) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
-from test_package import CONTAINER, decided, host, refused
+from test_package import CONTAINER, all_refused, decided, host
 
 pytestmark = pytest.mark.slow
 
@@ -62,25 +62,30 @@ def test_the_ports_that_are_open_to_the_network(play: Play) -> None:
     assert decisions(play, {}, "open_ports", gitlab_runner_container_options=options) == [ports[2:]]
 
 
-@pytest.mark.parametrize(
-    ("options", "variables", "sentence"),
-    [
-        pytest.param(METRICS, {"gitlab_runner_deployment": "package"},
-                     "gitlab_runner_container_options has published_ports, but with gitlab_runner_deployment: package",
-                     id="package"),
-        pytest.param({"network_mode": "host"}, SERVICE, "network_mode is for containers", id="network_mode"),
-        pytest.param(METRICS, SERVICE, "each must be PORT:PORT, such as 9252:9252", id="an address of a service"),
-        pytest.param({"published_ports": ["9252"]}, {}, "each must be ADDRESS:PORT:PORT or PORT:PORT", id="one port"),
-        pytest.param({"mounts": [{"source": "/srv", "target": "/etc/gitlab-runner/"}]}, {},
-                     "mounts has /etc/gitlab-runner, which the role itself mounts", id="the directory of config.toml"),
-        pytest.param(METRICS, {"gitlab_runner_global": {"listen_address": "localhost:9252"}},
-                     "listen_address of gitlab_runner_global is localhost:9252, an address inside of the container",
-                     id="metrics that nobody reaches"),
-        pytest.param({"memroy": "256M"}, {}, "memroy", id="an option that does not exist"),
-    ],
-)  # fmt: skip
-def test_one_sentence_before_anything_is_touched(
-    play: Play, options: dict[str, Any], variables: dict[str, Any], sentence: str
-) -> None:
-    settings = {"gitlab_runner_deployment": "container", **variables}
-    assert sentence in refused(play, host(), gitlab_runner_container_options=options, **settings)
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "package": (
+        METRICS, {"gitlab_runner_deployment": "package"},
+        "gitlab_runner_container_options has published_ports, but with gitlab_runner_deployment: package"
+    ),
+    "network_mode": ({"network_mode": "host"}, SERVICE, "network_mode is for containers"),
+    "an address of a service": (METRICS, SERVICE, "each must be PORT:PORT, such as 9252:9252"),
+    "one port": ({"published_ports": ["9252"]}, {}, "each must be ADDRESS:PORT:PORT or PORT:PORT"),
+    "the directory of config.toml": (
+        {"mounts": [{"source": "/srv", "target": "/etc/gitlab-runner/"}]}, {},
+        "mounts has /etc/gitlab-runner, which the role itself mounts"
+    ),
+    "metrics that nobody reaches": (
+        METRICS, {"gitlab_runner_global": {"listen_address": "localhost:9252"}},
+        "listen_address of gitlab_runner_global is localhost:9252, an address inside of the container"
+    ),
+    "an option that does not exist": ({"memroy": "256M"}, {}, "memroy"),
+}  # fmt: skip
+
+
+def test_one_sentence_before_anything_is_touched(play: Play) -> None:
+    cases = {
+        name: {"gitlab_runner_deployment": "container", "gitlab_runner_container_options": options, **variables}
+        for name, (options, variables, _sentence) in REFUSED.items()
+    }
+    sentences = {name: [sentence] for name, (*_case, sentence) in REFUSED.items()}
+    all_refused(play, {name: (host(), options) for name, options in cases.items()}, sentences)

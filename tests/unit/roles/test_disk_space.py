@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
+from plays.table import assert_refused, run_each, show
 
 pytestmark = pytest.mark.slow
 
@@ -38,129 +38,106 @@ def role(part: str) -> dict[str, Any]:
     return {"ansible.builtin.include_role": {"name": "pifleet.ci.disk_space", "tasks_from": part, "public": True}}
 
 
-def steps(play: Play, installed: str, timer: dict[str, str], found: Any = None, **variables: Any) -> str:
-    """The task files that the role would include on a host where this was gathered.
-
-    installed: a template of the checksums in the order of the paths.
-    """
-    gathered = {
-        "checksums": f"{{{{ dict(_disk_space_paths | zip({installed})) }}}}",
-        "units": {TIMER: timer},
-        "files": {STATE: found},
-    }
-    tasks = [
-        role("preflight"),
-        {"ansible.builtin.set_fact": {"pifleet_host": gathered}, "vars": {"role_path": str(ROOT / "roles/disk_space")}},
-        {
-            "ansible.builtin.debug": {"msg": "STEPS=({{ _disk_space_steps | join(' ') }})"},
-            "vars": {"role_path": str(ROOT / "roles/disk_space")},
-        },
-    ]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": variables}])
-    assert play.module_executions == 0
-    match = re.search(r"STEPS=\((.*)\)", done.stdout)
-    assert match, done.stdout + done.stderr
-    return match[1]
-
-
 NOTHING = "[none] * 8"
 ALL = "_disk_space_wanted"
 ALL_BUT_ONE = "_disk_space_wanted[1:] + ['another']"
 
 
-@pytest.mark.parametrize(
-    ("installed", "timer", "found", "variables", "expected"),
-    [
-        pytest.param(NOTHING, MISSING, None, {}, "", id="off, and nothing there"),
-        pytest.param(NOTHING, MISSING, None, PRESENT, "install.yml", id="asked for"),
-        pytest.param(ALL, RUNS, state(False), PRESENT, "", id="as wanted"),
-        pytest.param(ALL, {**RUNS, "active": "failed"}, None, PRESENT, "install.yml", id="the timer does not run"),
-        pytest.param(ALL_BUT_ONE, RUNS, None, PRESENT, "install.yml", id="another version"),
-        pytest.param(ALL, RUNS, state(True), PRESENT, "check.yml", id="drained: checked again"),
-        pytest.param(ALL, RUNS, state(True), {}, "uninstall.yml", id="not asked for any more"),
-        pytest.param(NOTHING, MISSING, state(False), {}, "uninstall.yml", id="a rest of it"),
-    ],
-)
-def test_what_differs_is_done(
-    play: Play, installed: str, timer: dict[str, str], found: Any, variables: dict[str, Any], expected: str
-) -> None:
-    assert steps(play, installed, timer, found, **variables) == expected
+DECISIONS: dict[str, tuple[str, dict[str, str], Any, dict[str, Any], list[str]]] = {
+    "off, and nothing there": (NOTHING, MISSING, None, {}, []),
+    "asked for": (NOTHING, MISSING, None, PRESENT, ["install.yml"]),
+    "as wanted": (ALL, RUNS, state(False), PRESENT, []),
+    "the timer does not run": (ALL, {**RUNS, "active": "failed"}, None, PRESENT, ["install.yml"]),
+    "another version": (ALL_BUT_ONE, RUNS, None, PRESENT, ["install.yml"]),
+    "drained: checked again": (ALL, RUNS, state(True), PRESENT, ["check.yml"]),
+    "not asked for any more": (ALL, RUNS, state(True), {}, ["uninstall.yml"]),
+    "a rest of it": (NOTHING, MISSING, state(False), {}, ["uninstall.yml"]),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("variables", "sentence"),
-    [
-        ({"disk_space_state": "off"}, "value of disk_space_state must be one of: absent, present, got: off"),
-        (
-            {**PRESENT, "disk_space_cleanup_below": "15"},
-            "disk_space_cleanup_below (15) and disk_space_minimum_free (5%) must be a percentage such as 15% or a size",
-        ),
-        (
-            {**PRESENT, "disk_space_minimum_free": "15%"},
-            "disk_space_minimum_free (15%) must be less than disk_space_cleanup_below (15%)",
-        ),
-        (
-            {**PRESENT, "disk_space_minimum_free": "1GB", "disk_space_cleanup_below": "900 MB"},
-            "disk_space_minimum_free (1GB) must be less than disk_space_cleanup_below (900 MB)",
-        ),
-        ({**PRESENT, "disk_space_interval": 0}, "disk_space_unused_days must be at least 0"),
-        (
-            {**PRESENT, "disk_space_unused_days": -1},
-            "disk_space_unused_days must be at least 0",
-        ),
-        (
-            {**PRESENT, "gitlab_runner_deployment": "kubernetes"},
-            "pi-01 has gitlab_runner_deployment kubernetes, which disk_space cannot drain",
-        ),
-    ],
-)
-def test_bad_settings_are_one_sentence(play: Play, variables: dict[str, Any], sentence: str) -> None:
-    done = play.run_plays([{"hosts": "all", "tasks": [role("preflight")], "vars": variables}])
-    output = " ".join((done.stdout + done.stderr).split())
-    assert "failed=1" in output
-    assert sentence in output
+def test_what_differs_is_done(play: Play) -> None:
+    """`installed` is a template of the checksums in the order of the paths."""
+    path = {"role_path": str(ROOT / "roles/disk_space")}
+    cases: dict[str, Any] = {}
+    for name, (installed, timer, found, variables, _expected) in DECISIONS.items():
+        gathered = {
+            "checksums": f"{{{{ dict(_disk_space_paths | zip({installed})) }}}}",
+            "units": {TIMER: timer},
+            "files": {STATE: found},
+        }
+        facts = {"ansible.builtin.set_fact": {"pifleet_host": gathered}, "vars": path}
+        cases[name] = [role("preflight"), facts, show("_disk_space_steps", vars=path)], variables
+    found = {name: outcome.value for name, outcome in run_each(play, cases).items()}
+    assert found == {name: expected for name, (*_case, expected) in DECISIONS.items()}
     assert play.module_executions == 0
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [{}, {**PRESENT, "disk_space_minimum_free": "500MB", "disk_space_cleanup_below": "2.5GB"},
-     {**PRESENT, "disk_space_minimum_free": "1GB"}],
-)  # fmt: skip
-def test_good_settings_pass(play: Play, variables: dict[str, Any]) -> None:
-    done = play.run_plays([{"hosts": "all", "tasks": [role("preflight")], "vars": variables}])
-    assert "failed=0" in done.stdout, done.stdout + done.stderr
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown state": (
+        {"disk_space_state": "off"}, "value of disk_space_state must be one of: absent, present, got: off"
+    ),
+    "no unit": (
+        {**PRESENT, "disk_space_cleanup_below": "15"},
+        "disk_space_cleanup_below (15) and disk_space_minimum_free (5%) must be a percentage such as 15% or a size"
+    ),
+    "less than itself": (
+        {**PRESENT, "disk_space_minimum_free": "15%"},
+        "disk_space_minimum_free (15%) must be less than disk_space_cleanup_below (15%)"
+    ),
+    "less in another unit": (
+        {**PRESENT, "disk_space_minimum_free": "1GB", "disk_space_cleanup_below": "900 MB"},
+        "disk_space_minimum_free (1GB) must be less than disk_space_cleanup_below (900 MB)"
+    ),
+    "no interval": ({**PRESENT, "disk_space_interval": 0}, "disk_space_unused_days must be at least 0"),
+    "days": ({**PRESENT, "disk_space_unused_days": -1}, "disk_space_unused_days must be at least 0"),
+    "Kubernetes": (
+        {**PRESENT, "gitlab_runner_deployment": "kubernetes"},
+        "pi-01 has gitlab_runner_deployment kubernetes, which disk_space cannot drain"
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("part", ["outdated", "no_space"])
-def test_gitlab_runner_says_why_the_host_takes_no_jobs(play: Play, part: str) -> None:
+def test_bad_settings_are_one_sentence(play: Play) -> None:
+    cases = {name: ([role("preflight")], variables) for name, (variables, _sentence) in REFUSED.items()}
+    assert_refused(play, cases, {name: [sentence] for name, (_variables, sentence) in REFUSED.items()})
+
+
+def test_good_settings_pass(play: Play) -> None:
+    sizes = {"disk_space_minimum_free": "500MB", "disk_space_cleanup_below": "2.5GB"}
+    settings = {"none": {}, "sizes": {**PRESENT, **sizes}, "both": {**PRESENT, "disk_space_minimum_free": "1GB"}}
+    outcomes = run_each(play, {name: ([role("preflight")], variables) for name, variables in settings.items()})
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
+
+
+def test_gitlab_runner_says_why_the_host_takes_no_jobs(play: Play) -> None:
     host = {"files": {STATE: state(True)}, "architecture": "arm64", "engine": {}, "containers": {"gitlab-runner": None}}
-    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": part}}
-    done = play.run_plays([{"hosts": "all", "tasks": [include], "vars": {"pifleet_host": host}}])
-    output = " ".join((done.stdout + done.stderr).split())
-    assert f"pi-01 takes no jobs for lack of disk space. {MESSAGE} Remove what fills its disk" in output
-    assert play.module_executions == 0
+    cases: dict[str, Any] = {}
+    for part in ("outdated", "no_space"):
+        include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": part}}
+        cases[part] = [include], {"pifleet_host": host}
+    sentence = f"pi-01 takes no jobs for lack of disk space. {MESSAGE} Remove what fills its disk"
+    assert_refused(play, cases, {part: [sentence] for part in cases})
 
 
-def gitlab_runner_steps(play: Play, files: dict[str, Any]) -> str:
+def test_gitlab_runner_is_not_run_on_a_drained_host(play: Play) -> None:
     tasks = [
         {"ansible.builtin.include_vars": {"dir": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main")}},
-        {"ansible.builtin.debug": {"msg": "STEPS=({{ _gitlab_runner_steps | map('first') | join(' ') }})"}},
+        show("_gitlab_runner_steps | map('first')"),
     ]
-    variables = {"pifleet_host": {"files": files}}
-    overridden = ["-e", json.dumps({"_gitlab_runner_run_differs": False})]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": variables}], *overridden)
-    match = re.search(r"STEPS=\((.*)\)", done.stdout)
-    assert match, done.stdout + done.stderr
-    return match[1]
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [({STATE: state(True)}, "no_space.yml"), ({STATE: state(False)}, ""), ({STATE: None}, ""), ({}, "")],
-)
-def test_gitlab_runner_is_not_run_on_a_drained_host(play: Play, files: dict[str, Any], expected: str) -> None:
-    assert gitlab_runner_steps(play, files) == expected
+    files: dict[str, Any] = {
+        "drained": {STATE: state(True)},
+        "not drained": {STATE: state(False)},
+        "without the role": {STATE: None},
+        "not gathered": {},
+    }
+    cases = {name: (tasks, {"pifleet_host": {"files": found}}) for name, found in files.items()}
+    outcomes = run_each(play, cases, "-e", json.dumps({"_gitlab_runner_run_differs": False}))
+    assert {name: outcome.value for name, outcome in outcomes.items()} == {
+        "drained": ["no_space.yml"],
+        "not drained": [],
+        "without the role": [],
+        "not gathered": [],
+    }
 
 
 def test_both_roles_name_the_same_file_and_label() -> None:

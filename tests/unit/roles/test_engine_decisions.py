@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
+from plays.table import run_each, show
 
 pytestmark = pytest.mark.slow
 
@@ -54,41 +55,47 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -> list[Any]:
-    """The values of these variables of the role."""
-    shown = "{{ {" + ", ".join(f"'{name}': _docker_{name}" for name in names) + "} | to_json }}"
+def all_decided(
+    play: Play, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]], *names: str
+) -> dict[str, list[Any]]:
+    """The values of these variables of the role, for hosts of which this was gathered, with their options."""
+    preflight = {"name": "pifleet.ci.docker", "tasks_from": "preflight", "public": True}
     tasks = [
-        {"ansible.builtin.include_role": {"name": "pifleet.ci.docker", "tasks_from": "preflight", "public": True}},
-        {"ansible.builtin.raw": f"cat > {play.directory}/decided <<'END'\n{shown}\nEND"},
+        {"ansible.builtin.include_role": preflight},
+        show("[" + ", ".join(f"_docker_{name}" for name in names) + "]"),
     ]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": {"pifleet_host": gathered, **options}}])
-    assert "failed=0" in done.stdout, done.stdout + done.stderr
-    found = json.loads((play.directory / "decided").read_text())
-    return [found[name] for name in names]
+    outcomes = run_each(
+        play, {name: (tasks, {"pifleet_host": gathered, **options}) for name, (gathered, options) in cases.items()}
+    )
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
+    return {name: outcome.value for name, outcome in outcomes.items()}
 
 
-@pytest.mark.parametrize(
-    ("changes", "options", "action", "disrupts"),
-    [
-        pytest.param({}, {}, "start", False, id="nothing"),
-        pytest.param({}, {"docker_daemon_options": {"debug": True}}, "reload", False, id="a reload"),
-        pytest.param({}, {"docker_daemon_options": {"data-root": "/x"}}, "restart", True, id="a restart"),
-        pytest.param({f"{DAEMON_JSON}.running": a_file('{"data-root": "/x"}')}, {}, "restart", True, id="pending"),
-        pytest.param({f"{DAEMON_JSON}.running": a_file("")}, {}, "reload", False, id="pending, without former file"),
-        pytest.param(
-            {"units": {**UNITS, "docker.service": {"enabled": "enabled", "active": "failed"}}, "engine": None},
-            {"docker_daemon_options": {"data-root": "/x"}}, "start", False, id="no engine runs",
-        ),
-        pytest.param({"packages": {}, "engine": None, DAEMON_JSON: None}, {}, "restart", False, id="a bare Pi"),
-        pytest.param({"packages": {**ENGINE, "apparmor": "4"}}, {}, "start", False, id="python3-docker is missing"),
-        pytest.param({}, {"docker_version": "27.*"}, "start", True, id="another version"),
-        pytest.param({}, {"docker_version": "26.1.*"}, "start", False, id="that version"),
-    ],
-)  # fmt: skip
-def test_containers_end_only_where_it_has_to_be(
-    play: Play, changes: dict[str, Any], options: dict[str, Any], action: str, disrupts: bool
-) -> None:
-    assert decided(play, host(**changes), "action", "disrupts", **options) == [action, disrupts]
+def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -> list[Any]:
+    return all_decided(play, {"": (gathered, options)}, *names)[""]
+
+
+DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str, bool]] = {
+    "nothing": ({}, {}, "start", False),
+    "a reload": ({}, {"docker_daemon_options": {"debug": True}}, "reload", False),
+    "a restart": ({}, {"docker_daemon_options": {"data-root": "/x"}}, "restart", True),
+    "pending": ({f"{DAEMON_JSON}.running": a_file('{"data-root": "/x"}')}, {}, "restart", True),
+    "pending, without former file": ({f"{DAEMON_JSON}.running": a_file("")}, {}, "reload", False),
+    "no engine runs": (
+        {"units": {**UNITS, "docker.service": {"enabled": "enabled", "active": "failed"}}, "engine": None},
+        {"docker_daemon_options": {"data-root": "/x"}}, "start", False
+    ),
+    "a bare Pi": ({"packages": {}, "engine": None, DAEMON_JSON: None}, {}, "restart", False),
+    "python3-docker is missing": ({"packages": {**ENGINE, "apparmor": "4"}}, {}, "start", False),
+    "another version": ({}, {"docker_version": "27.*"}, "start", True),
+    "that version": ({}, {"docker_version": "26.1.*"}, "start", False),
+}  # fmt: skip
+
+
+def test_containers_end_only_where_it_has_to_be(play: Play) -> None:
+    cases = {name: (host(**changes), options) for name, (changes, options, *_expected) in DECISIONS.items()}
+    found = all_decided(play, cases, "action", "disrupts")
+    assert found == {name: expected for name, (_changes, _options, *expected) in DECISIONS.items()}
 
 
 @on_one_core

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT, Play
+from plays.table import Outcome, assert_refused, run_each, show
 
 pytestmark = pytest.mark.slow
 
@@ -81,29 +81,39 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -> list[Any]:
-    """The values of these variables of the role."""
-    shown = "{{ {" + ", ".join(f"'{name}': _gitlab_runner_{name}" for name in names) + "} | to_json }}"
-    tasks = [
+def role(part: str) -> dict[str, Any]:
+    return {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": part, "public": True}}
+
+
+def all_decided(
+    play: Play, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]], *names: str
+) -> dict[str, list[Any]]:
+    """The values of these variables of the role, for hosts of which this was gathered, with their options."""
+    tasks = [role("preflight"), show("[" + ", ".join(f"_gitlab_runner_{name}" for name in names) + "]")]
+    outcomes = run_each(
+        play,
         {
-            "ansible.builtin.include_role": {
-                "name": "pifleet.ci.gitlab_runner",
-                "tasks_from": "preflight",
-                "public": True,
-            }
+            name: (tasks, {"pifleet_host": gathered, **SETTINGS, **options})
+            for name, (gathered, options) in cases.items()
         },
-        {"ansible.builtin.raw": f"cat > {play.directory}/decided <<'END'\n{shown}\nEND"},
-    ]
-    plays = [{"hosts": "all", "tasks": tasks, "vars": {"pifleet_host": gathered, **SETTINGS, **options}}]
-    done = play.run_plays(plays, *(["--check"] if options.get("check") else []))
-    assert "failed=0" in done.stdout, done.stdout + done.stderr
-    found = json.loads((play.directory / "decided").read_text())
-    return [found[name] for name in names]
+    )
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
+    return {name: outcome.value for name, outcome in outcomes.items()}
+
+
+def decided(play: Play, gathered: dict[str, Any], *names: str, **options: Any) -> list[Any]:
+    return all_decided(play, {"": (gathered, options)}, *names)[""]
+
+
+_AS_WANTED: dict[str, list[str]] = {}
+"""The content of the unit's drop-in and of the apt sources, by ansible-playbook program."""
 
 
 def installed(play: Play, **changes: Any) -> dict[str, Any]:
     """A Pi on which GitLab Runner runs as the package does, but for the changes."""
-    drop_in, sources = decided(play, host(), "drop_in_content", "sources_content")
+    if play.program not in _AS_WANTED:
+        _AS_WANTED[play.program] = decided(play, host(), "drop_in_content", "sources_content")
+    drop_in, sources = _AS_WANTED[play.program]
     as_wanted: dict[str, Any] = {
         "packages": dict.fromkeys(PACKAGES, "19.3.0-1"), "held_packages": PACKAGES, "units": {UNIT: RUNS},
         DROP_IN: a_file(drop_in), SOURCES: a_file(sources),
@@ -111,54 +121,53 @@ def installed(play: Play, **changes: Any) -> dict[str, Any]:
     return host(**{**as_wanted, **changes})
 
 
-@pytest.mark.parametrize(
-    ("changes", "options", "differs", "disrupts"),
-    [
-        pytest.param({}, {}, False, False, id="nothing"),
-        pytest.param({}, {"gitlab_runner_package": {"version": "19.4.*"}}, True, True, id="another version"),
-        pytest.param({}, {"gitlab_runner_package": {"version": "19.*"}}, False, False, id="that version"),
-        pytest.param({"held_packages": PACKAGES[:1]}, {}, True, False, id="a hold is missing"),
-        pytest.param({}, {"gitlab_runner_stop_timeout": 60}, True, False, id="another timeout"),
-        pytest.param({DROP_IN: None}, {}, True, False, id="installed by somebody else"),
-        pytest.param({}, {"gitlab_runner_package": {"repository_url": "http://mirror"}}, True, False, id="a mirror"),
-        pytest.param({"units": {UNIT: {**RUNS, "active": "failed"}}}, {}, True, False, id="it has failed"),
-        pytest.param({"units": {UNIT: {**RUNS, "enabled": "disabled"}}}, {}, True, False, id="disabled"),
-        pytest.param({}, {"_gitlab_runner_configured": {"takes_effect": "after_restart"}}, True, True, id="a restart"),
-        pytest.param({"containers": {"gitlab-runner": CONTAINER}, "packages": {}, "units": {UNIT: ABSENT}}, {},
-                     True, True, id="from the container"),
-        pytest.param({INHIBIT: a_file("")}, {}, True, False, id="a play died between container and unit"),
-        pytest.param({"groups": {"docker": ["gitlab-runner"]}}, {}, True, False, id="a right that nobody asks for"),
-        pytest.param({"groups": {"docker": ["gitlab-runner"]}}, {"docker_users": ["gitlab-runner"]}, False, False,
-                     id="a right that the role docker gives"),
-    ],
-)  # fmt: skip
-def test_jobs_are_waited_for_only_where_the_process_ends(
-    play: Play, changes: dict[str, Any], options: dict[str, Any], differs: bool, disrupts: bool
-) -> None:
-    assert decided(play, installed(play, **changes), "run_differs", "disrupts", **options) == [differs, disrupts]
+DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], bool, bool]] = {
+    "nothing": ({}, {}, False, False),
+    "another version": ({}, {"gitlab_runner_package": {"version": "19.4.*"}}, True, True),
+    "that version": ({}, {"gitlab_runner_package": {"version": "19.*"}}, False, False),
+    "a hold is missing": ({"held_packages": PACKAGES[:1]}, {}, True, False),
+    "another timeout": ({}, {"gitlab_runner_stop_timeout": 60}, True, False),
+    "installed by somebody else": ({DROP_IN: None}, {}, True, False),
+    "a mirror": ({}, {"gitlab_runner_package": {"repository_url": "http://mirror"}}, True, False),
+    "it has failed": ({"units": {UNIT: {**RUNS, "active": "failed"}}}, {}, True, False),
+    "disabled": ({"units": {UNIT: {**RUNS, "enabled": "disabled"}}}, {}, True, False),
+    "a restart": ({}, {"_gitlab_runner_configured": {"takes_effect": "after_restart"}}, True, True),
+    "from the container": (
+        {"containers": {"gitlab-runner": CONTAINER}, "packages": {}, "units": {UNIT: ABSENT}}, {}, True, True
+    ),
+    "a play died between container and unit": ({INHIBIT: a_file("")}, {}, True, False),
+    "a right that nobody asks for": ({"groups": {"docker": ["gitlab-runner"]}}, {}, True, False),
+    "a right that the role docker gives": (
+        {"groups": {"docker": ["gitlab-runner"]}}, {"docker_users": ["gitlab-runner"]}, False, False
+    ),
+}  # fmt: skip
+
+
+def test_jobs_are_waited_for_only_where_the_process_ends(play: Play) -> None:
+    cases = {name: (installed(play, **changes), options) for name, (changes, options, *_expected) in DECISIONS.items()}
+    found = all_decided(play, cases, "run_differs", "disrupts")
+    assert found == {name: expected for name, (_changes, _options, *expected) in DECISIONS.items()}
+
+
+CHANGES: dict[str, tuple[str, dict[str, Any], bool, bool]] = {
+    "nothing": ("container", {"containers": {"gitlab-runner": CONTAINER}}, False, False),
+    "from the package": ("container", {"units": {UNIT: RUNS}, DROP_IN: a_file("")}, True, True),
+    "from the package to the service": ("service", {"units": {UNIT: RUNS}, DROP_IN: a_file("")}, True, True),
+    "a play died before the package was removed": (
+        "container", {"containers": {"gitlab-runner": CONTAINER}, DROP_IN: a_file("")}, True, False
+    ),
+}  # fmt: skip
 
 
 @on_one_core
-@pytest.mark.parametrize(
-    ("deployment", "gathered", "differs", "disrupts"),
-    [
-        ("container", {"containers": {"gitlab-runner": CONTAINER}}, False, False),
-        ("container", {"units": {UNIT: RUNS}, DROP_IN: a_file("")}, True, True),
-        ("service", {"units": {UNIT: RUNS}, DROP_IN: a_file("")}, True, True),
-        ("container", {"containers": {"gitlab-runner": CONTAINER}, DROP_IN: a_file("")}, True, False),
-    ],
-    ids=[
-        "nothing",
-        "from the package",
-        "from the package to the service",
-        "a play died before the package was removed",
-    ],
-)
-def test_the_package_leaves_after_its_jobs(
-    play: Play, deployment: str, gathered: dict[str, Any], differs: bool, disrupts: bool
-) -> None:
-    options = {"gitlab_runner_deployment": deployment, "gitlab_runner_swarm_managers": ["pi-01"]}
-    assert decided(play, host(**gathered), "run_differs", "disrupts", **options) == [differs, disrupts]
+def test_the_package_leaves_after_its_jobs(play: Play) -> None:
+    swarm = {"gitlab_runner_swarm_managers": ["pi-01"]}
+    cases = {
+        name: (host(**gathered), {"gitlab_runner_deployment": deployment, **swarm})
+        for name, (deployment, gathered, *_expected) in CHANGES.items()
+    }
+    found = all_decided(play, cases, "run_differs", "disrupts")
+    assert found == {name: expected for name, (_deployment, _gathered, *expected) in CHANGES.items()}
 
 
 @on_one_core
@@ -220,52 +229,68 @@ def test_another_directory_is_told_to_the_unit_and_restarts_it(play: Play) -> No
     assert disrupts
 
 
-def refused(play: Play, gathered: dict[str, Any], part: str = "preflight", **options: Any) -> str:
-    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": part}}
-    done = play.run_plays(
-        [{"hosts": "all", "tasks": [include], "vars": {"pifleet_host": gathered, **SETTINGS, **options}}]
-    )
-    assert play.module_executions == 0
-    assert "failed=1" in done.stdout, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
+def all_refused(
+    play: Play,
+    cases: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+    sentences: dict[str, list[str]],
+    part: str = "preflight",
+) -> dict[str, Outcome]:
+    """Assert that each case, a host of which this was gathered with its options, is refused with its sentences."""
+    variables = {name: {"pifleet_host": gathered, **SETTINGS, **options} for name, (gathered, options) in cases.items()}
+    return assert_refused(play, {name: ([role(part)], case) for name, case in variables.items()}, sentences)
 
 
-@pytest.mark.parametrize(
-    ("changes", "options", "sentence"),
-    [
-        pytest.param({}, {"gitlab_runner_deployment": "container", "gitlab_runner_runners": [SHELL]},
-                     "shell of pi-01 has the executor shell, whose jobs would run inside the container", id="shell"),
-        pytest.param({}, {"gitlab_runner_runners": [{**DOCKER, "docker_group": True}]},
-                     "docker_group of docker of pi-01 has no effect", id="docker_group of the executor docker"),
-        pytest.param({}, {"gitlab_runner_deployment": "container", "gitlab_runner_image": "x",
-                          "gitlab_runner_runners": [{**DOCKER, "docker_group": True}]},
-                     "docker_group of docker of pi-01 has no effect", id="docker_group in a container"),
-        pytest.param({"architecture": "armhf"}, {"gitlab_runner_deployment": "container"},
-                     "runs a system for armhf, for which GitLab publishes no image of GitLab Runner: set "
-                     "gitlab_runner_deployment to package", id="a 32-bit system in the container deployment"),
-        pytest.param({"machine": "armv6l", "architecture": "armhf"}, {}, "pi-01 is an ARMv6 board", id="ARMv6"),
-        pytest.param({"distribution": {"id": "fedora", "version": "44", "codename": "", "name": "Fedora 44"}}, {},
-                     "pi-01 runs Fedora 44, for which GitLab Runner is not installed as a package", id="Fedora"),
-        pytest.param({}, {"gitlab_runner_package": {"debs": [{"path": "/nowhere/x.deb", "sha256": "0" * 64}]}},
-                     "gitlab_runner_package.debs needs for each package the path of a file", id="no such file"),
-        pytest.param({}, {"gitlab_runner_package": {"debs": [{"path": "/etc/hostname", "sha256": "abc"}]}},
-                     "sha256, 64 hexadecimal digits; it has /etc/hostname", id="no checksum"),
-        pytest.param({}, {"gitlab_runner_package": {"versoin": "19"}}, "versoin", id="an option that does not exist"),
-        pytest.param({"units": {UNIT: RUNS}}, {"gitlab_runner_deployment": "container"},
-                     "pi-01 runs GitLab Runner as gitlab-runner.service, which this role has not installed",
-                     id="somebody else's package beside the container"),
-    ],
-)  # fmt: skip
-def test_one_sentence_before_anything_is_touched(
-    play: Play, changes: dict[str, Any], options: dict[str, Any], sentence: str
-) -> None:
-    assert sentence in refused(play, host(**changes), **options)
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "shell": (
+        {}, {"gitlab_runner_deployment": "container", "gitlab_runner_runners": [SHELL]},
+        "shell of pi-01 has the executor shell, whose jobs would run inside the container"
+    ),
+    "docker_group of the executor docker": (
+        {}, {"gitlab_runner_runners": [{**DOCKER, "docker_group": True}]},
+        "docker_group of docker of pi-01 has no effect"
+    ),
+    "docker_group in a container": (
+        {},
+        {"gitlab_runner_deployment": "container", "gitlab_runner_image": "x",
+         "gitlab_runner_runners": [{**DOCKER, "docker_group": True}]},
+        "docker_group of docker of pi-01 has no effect"
+    ),
+    "a 32-bit system in the container deployment": (
+        {"architecture": "armhf"}, {"gitlab_runner_deployment": "container"},
+        "runs a system for armhf, for which GitLab publishes no image of GitLab Runner: set "
+        "gitlab_runner_deployment to package",
+    ),
+    "ARMv6": ({"machine": "armv6l", "architecture": "armhf"}, {}, "pi-01 is an ARMv6 board"),
+    "Fedora": (
+        {"distribution": {"id": "fedora", "version": "44", "codename": "", "name": "Fedora 44"}}, {},
+        "pi-01 runs Fedora 44, for which GitLab Runner is not installed as a package"
+    ),
+    "no such file": (
+        {}, {"gitlab_runner_package": {"debs": [{"path": "/nowhere/x.deb", "sha256": "0" * 64}]}},
+        "gitlab_runner_package.debs needs for each package the path of a file"
+    ),
+    "no checksum": (
+        {}, {"gitlab_runner_package": {"debs": [{"path": "/etc/hostname", "sha256": "abc"}]}},
+        "sha256, 64 hexadecimal digits; it has /etc/hostname"
+    ),
+    "an option that does not exist": ({}, {"gitlab_runner_package": {"versoin": "19"}}, "versoin"),
+    "somebody else's package beside the container": (
+        {"units": {UNIT: RUNS}}, {"gitlab_runner_deployment": "container"},
+        "pi-01 runs GitLab Runner as gitlab-runner.service, which this role has not installed"
+    ),
+}  # fmt: skip
+
+
+def test_one_sentence_before_anything_is_touched(play: Play) -> None:
+    cases = {name: (host(**changes), options) for name, (changes, options, _sentence) in REFUSED.items()}
+    all_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in REFUSED.items()})
 
 
 @on_one_core
 def test_the_playbook_upgrade_leaves_the_version_to_the_inventory(play: Play) -> None:
-    output = refused(play, installed(play), part="outdated", gitlab_runner_package={"version": "19.4.0-1"})
-    assert "pi-01 has 19.3.0-1 of the package gitlab-runner, and gitlab_runner_package asks for 19.4.0-1" in output
+    sentence = "pi-01 has 19.3.0-1 of the package gitlab-runner, and gitlab_runner_package asks for 19.4.0-1"
+    options = {"gitlab_runner_package": {"version": "19.4.0-1"}}
+    all_refused(play, {"": (installed(play), options)}, {"": [sentence]}, part="outdated")
     assert decided(play, installed(play), "packages_differ") == [False]
 
 

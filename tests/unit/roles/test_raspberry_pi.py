@@ -14,6 +14,7 @@ from ansible_collections.pifleet.ci.plugins.module_utils._boot_file import BACKU
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.memory import MEMORY_KEYS, memory_limits
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
+from plays.table import assert_refused, run_each, show
 
 pytestmark = pytest.mark.slow
 
@@ -77,120 +78,121 @@ def host(controllers: list[str] = NONE, running: str = LINE, **contents: str | N
     }
 
 
-def decided(play: Play, found: dict[str, Any], **variables: Any) -> list[str]:
-    """The task files that the role would include, the path that it would write and whether anything is asked for."""
-    tasks = [
-        {"ansible.builtin.set_fact": {"pifleet_host": found}},
-        role("preflight"),
-        {
-            "ansible.builtin.debug": {
-                "msg": "DECIDED=({{ _raspberry_pi_steps | map('first') | unique | join(' ') }}|"
-                "{{ _raspberry_pi_cmdline_path if _raspberry_pi_cmdline_differs else '' }}|{{ _raspberry_pi_reboots }})"
-            }
-        },
-    ]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": variables}])
+def decided(play: Play, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, list[Any]]:
+    """The task files that the role would include, the path that it would write and whether the Pi would be rebooted."""
+    shown = show(
+        "[_raspberry_pi_steps | map('first') | unique | join(' '),"
+        " _raspberry_pi_cmdline_path if _raspberry_pi_cmdline_differs else '', _raspberry_pi_reboots]"
+    )
+    tasks = [role("preflight"), shown]
+    outcomes = run_each(
+        play, {name: (tasks, {"pifleet_host": found, **variables}) for name, (found, variables) in cases.items()}
+    )
     assert play.module_executions == 0
-    match = re.search(r"DECIDED=\((.*)\)", done.stdout)
-    assert match, done.stdout + done.stderr
-    return match[1].split("|")
+    return {name: outcome.value for name, outcome in outcomes.items()}
 
 
-@pytest.mark.parametrize(
-    ("found", "variables", "expected"),
-    [
-        pytest.param(host(), {}, ["", "", "False"], id="off"),
-        pytest.param(host(["memory"]), REBOOT, ["", "", "False"], id="the kernel has it"),
-        pytest.param(host(), MEMORY, ["change.yml", PATH, "False"], id="asked for"),
-        pytest.param(host(), REBOOT, ["batch.yml", PATH, "True"], id="asked for, with a reboot"),
-        pytest.param(host(line=None, old=LINE), MEMORY, ["change.yml", OLD_PATH, "False"], id="bullseye"),
-        pytest.param(host(line=CHANGED, backup=LINE), MEMORY, ["change.yml", "", "False"], id="the reboot is pending"),
-        pytest.param(host(line=CHANGED, backup=LINE), REBOOT, ["batch.yml", "", "True"], id="died before the reboot"),
-        pytest.param(
-            host(["memory"], CHANGED, line=CHANGED, backup=LINE), REBOOT, ["", "", "False"], id="written and rebooted"
-        ),
-        pytest.param(
-            host(["memory"], CHANGED, line=CHANGED, backup=LINE), {}, ["change.yml", PATH, "False"], id="taken back"
-        ),
-        pytest.param(host(["memory"], CHANGED, line=CHANGED), {}, ["", "", "False"], id="somebody else's words stay"),
-        pytest.param(host(), SYSTEMD, ["change.yml", "", "False"], id="journal and watchdog"),
-        pytest.param(host(**DROP_INS), SYSTEMD, ["", "", "False"], id="journal and watchdog as wanted"),
-        pytest.param(host(**{**DROP_INS, MARKERS[0]: ""}), SYSTEMD, ["change.yml", "", "False"], id="died before"),
-        pytest.param(host(**DROP_INS), {"raspberry_pi_watchdog": 15}, ["change.yml", "", "False"], id="one taken back"),
-        pytest.param(host(**DROP_INS), {}, ["change.yml", "", "False"], id="both taken back"),
-        pytest.param(host(**{MARKERS[1]: ""}), {}, ["change.yml", "", "False"], id="died while it took it back"),
-        pytest.param(host(device=None), {}, ["", "", "False"], id="no watchdog"),
-        pytest.param(host(swap="rpi-swap"), SIZE, ["change.yml", "", "False"], id="swap of trixie"),
-        pytest.param(host(swap="dphys-swapfile", dphys=BLOCK), SIZE_AND_REBOOT, ["", "", "False"], id="swap as wanted"),
-        pytest.param(host(swap="rpi-swap", **{SWAP: SWAP_CONTENT}), SIZE, ["", "", "False"], id="likewise, of trixie"),
-        pytest.param(
-            host(swap="rpi-swap", **{SWAP: SWAP_CONTENT, SWAP_MARKER: ""}), SIZE_AND_REBOOT, ["batch.yml", "", "True"],
-            id="the swap waits for a reboot",
-        ),
-        pytest.param(host(swap="dphys-swapfile", dphys=BLOCK), {}, ["change.yml", "", "False"], id="swap taken back"),
-        pytest.param(host(swap="dphys-swapfile", dphys="CONF_SWAPSIZE=1\n"), {}, ["", "", "False"], id="another's"),
-        pytest.param(
-            host(line=CHANGED, backup=LINE), {"raspberry_pi_reboot": True}, ["change.yml", PATH, "False"],
-            id="no reboot to take it back",
-        ),
-    ],
-)  # fmt: skip
-def test_what_differs_is_done(
-    play: Play, found: dict[str, Any], variables: dict[str, Any], expected: list[str]
-) -> None:
-    assert decided(play, found, **variables) == expected
+DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], list[Any]]] = {
+    "off": (host(), {}, ["", "", False]),
+    "the kernel has it": (host(["memory"]), REBOOT, ["", "", False]),
+    "asked for": (host(), MEMORY, ["change.yml", PATH, False]),
+    "asked for, with a reboot": (host(), REBOOT, ["batch.yml", PATH, True]),
+    "bullseye": (host(line=None, old=LINE), MEMORY, ["change.yml", OLD_PATH, False]),
+    "the reboot is pending": (host(line=CHANGED, backup=LINE), MEMORY, ["change.yml", "", False]),
+    "died before the reboot": (host(line=CHANGED, backup=LINE), REBOOT, ["batch.yml", "", True]),
+    "written and rebooted": (host(["memory"], CHANGED, line=CHANGED, backup=LINE), REBOOT, ["", "", False]),
+    "taken back": (host(["memory"], CHANGED, line=CHANGED, backup=LINE), {}, ["change.yml", PATH, False]),
+    "somebody else's words stay": (host(["memory"], CHANGED, line=CHANGED), {}, ["", "", False]),
+    "journal and watchdog": (host(), SYSTEMD, ["change.yml", "", False]),
+    "journal and watchdog as wanted": (host(**DROP_INS), SYSTEMD, ["", "", False]),
+    "died before": (host(**{**DROP_INS, MARKERS[0]: ""}), SYSTEMD, ["change.yml", "", False]),
+    "one taken back": (host(**DROP_INS), {"raspberry_pi_watchdog": 15}, ["change.yml", "", False]),
+    "both taken back": (host(**DROP_INS), {}, ["change.yml", "", False]),
+    "died while it took it back": (host(**{MARKERS[1]: ""}), {}, ["change.yml", "", False]),
+    "no watchdog": (host(device=None), {}, ["", "", False]),
+    "swap of trixie": (host(swap="rpi-swap"), SIZE, ["change.yml", "", False]),
+    "swap as wanted": (host(swap="dphys-swapfile", dphys=BLOCK), SIZE_AND_REBOOT, ["", "", False]),
+    "likewise, of trixie": (host(swap="rpi-swap", **{SWAP: SWAP_CONTENT}), SIZE, ["", "", False]),
+    "the swap waits for a reboot": (
+        host(swap="rpi-swap", **{SWAP: SWAP_CONTENT, SWAP_MARKER: ""}), SIZE_AND_REBOOT, ["batch.yml", "", True]
+    ),
+    "swap taken back": (host(swap="dphys-swapfile", dphys=BLOCK), {}, ["change.yml", "", False]),
+    "another's": (host(swap="dphys-swapfile", dphys="CONF_SWAPSIZE=1\n"), {}, ["", "", False]),
+    "no reboot to take it back": (
+        host(line=CHANGED, backup=LINE), {"raspberry_pi_reboot": True}, ["change.yml", PATH, False]
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("found", "variables", "sentence"),
-    [
-        ({}, {"raspberry_pi_memory_cgroup": "maybe"}, "argument 'raspberry_pi_memory_cgroup' is of type str and"),
-        (
-            host(running=CHANGED, line=CHANGED), MEMORY,
-            "pi-01: the kernel was started with cgroup_enable=memory cgroup_memory=1 and has no memory controller all",
-        ),
-        (
-            host(line=None), MEMORY,
-            "pi-01 has no /boot/firmware/cmdline.txt, in which a Raspberry Pi has the parameters of its kernel: mount",
-        ),
-        (host(), {"raspberry_pi_journal_size": "200 MB"}, "raspberry_pi_journal_size (200 MB) must be a size such"),
-        (host(), {"raspberry_pi_journal_storage": "ram"}, "must be one of: , persistent, volatile, got: ram"),
-        (host(), {"raspberry_pi_watchdog": 60}, "raspberry_pi_watchdog (60) must be from 5 to 15 seconds"),
-        (host(device=None), {"raspberry_pi_watchdog": 15}, "pi-01 has no /dev/watchdog: load its module"),
-        (host(daemon="active"), {"raspberry_pi_watchdog": 15}, "pi-01 runs watchdog.service, which has /dev/watchdog"),
-        (host(), {"raspberry_pi_swap_size": 64}, "raspberry_pi_swap_size (64) must be from 128 to 16384 MiB, or 0."),
-        (host(), SIZE, "pi-01 has neither rpi-swap nor dphys-swapfile, with which Raspberry Pi OS makes its"),
-        (host(line=LINE * 2), MEMORY, "pi-01: /boot/firmware/cmdline.txt is not one line, which a Pi does not boot"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_done_is_one_sentence(
-    play: Play, found: dict[str, Any], variables: dict[str, Any], sentence: str
-) -> None:
-    gathered = {"ansible.builtin.set_fact": {"pifleet_host": found}}
-    done = play.run_plays([{"hosts": "all", "tasks": [gathered, role("preflight")], "vars": variables}])
-    output = " ".join((done.stdout + done.stderr).split())
-    assert "failed=1" in output
-    assert sentence in output
-    assert play.module_executions == 0
+def test_what_differs_is_done(play: Play) -> None:
+    found = decided(play, {name: (found, variables) for name, (found, variables, _expected) in DECISIONS.items()})
+    assert found == {name: expected for name, (*_case, expected) in DECISIONS.items()}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no boolean": (
+        {}, {"raspberry_pi_memory_cgroup": "maybe"}, "argument 'raspberry_pi_memory_cgroup' is of type str and"
+    ),
+    "a memory controller that does not come": (
+        host(running=CHANGED, line=CHANGED), MEMORY,
+        "pi-01: the kernel was started with cgroup_enable=memory cgroup_memory=1 and has no memory controller all"
+    ),
+    "no cmdline.txt": (
+        host(line=None), MEMORY,
+        "pi-01 has no /boot/firmware/cmdline.txt, in which a Raspberry Pi has the parameters of its kernel: mount"
+    ),
+    "no size": (
+        host(), {"raspberry_pi_journal_size": "200 MB"}, "raspberry_pi_journal_size (200 MB) must be a size such"
+    ),
+    "an unknown storage": (
+        host(), {"raspberry_pi_journal_storage": "ram"}, "must be one of: , persistent, volatile, got: ram"
+    ),
+    "too long": (host(), {"raspberry_pi_watchdog": 60}, "raspberry_pi_watchdog (60) must be from 5 to 15 seconds"),
+    "no watchdog": (host(device=None), {"raspberry_pi_watchdog": 15}, "pi-01 has no /dev/watchdog: load its module"),
+    "a daemon has the watchdog": (
+        host(daemon="active"), {"raspberry_pi_watchdog": 15}, "pi-01 runs watchdog.service, which has /dev/watchdog"
+    ),
+    "too small": (
+        host(), {"raspberry_pi_swap_size": 64}, "raspberry_pi_swap_size (64) must be from 128 to 16384 MiB, or 0."
+    ),
+    "no swap": (host(), SIZE, "pi-01 has neither rpi-swap nor dphys-swapfile, with which Raspberry Pi OS makes its"),
+    "two lines": (
+        host(line=LINE * 2), MEMORY, "pi-01: /boot/firmware/cmdline.txt is not one line, which a Pi does not boot"
+    ),
+}  # fmt: skip
+
+
+def test_what_cannot_be_done_is_one_sentence(play: Play) -> None:
+    cases = {
+        name: ([role("preflight")], {"pifleet_host": found, **variables})
+        for name, (found, variables, _sentence) in REFUSED.items()
+    }
+    assert_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in REFUSED.items()})
 
 
 THROTTLED = {**host(["memory"]), "throttling": ["under-voltage now", "throttling since boot"]}
 
 
-@pytest.mark.parametrize(("found", "reports"), [(THROTTLED, 1), ({**THROTTLED, "throttling": []}, 0)])
-def test_throttling_is_reported(play: Play, found: dict[str, Any], reports: int) -> None:
-    gathered = {"ansible.builtin.set_fact": {"pifleet_host": found}}
-    variables = {"raspberry_pi_report_throttling": True}
-    done = play.run_plays([{"hosts": "all", "tasks": [gathered, role("apply")], "vars": variables}])
-    output = " ".join((done.stdout + done.stderr).split())
-    assert "failed=0" in output
-    assert output.count("pi-01 reports under-voltage now, throttling since boot. Under-voltage comes from") == reports
+def test_throttling_is_reported(play: Play) -> None:
+    found = {"throttled": THROTTLED, "not throttled": {**THROTTLED, "throttling": []}}
+    outcomes = run_each(
+        play,
+        {
+            name: ([role("apply")], {"pifleet_host": gathered, "raspberry_pi_report_throttling": True})
+            for name, gathered in found.items()
+        },
+    )
+    sentence = "pi-01 reports under-voltage now, throttling since boot. Under-voltage comes from"
+    assert {name: (case.failed, case.output.count(sentence)) for name, case in outcomes.items()} == {
+        "throttled": (False, 1), "not throttled": (False, 0)
+    }  # fmt: skip
     assert play.module_executions == 0
 
 
-@pytest.mark.parametrize("found", [host(line=None), host(line=LINE * 2), host(running=CHANGED)])
-def test_nothing_is_refused_that_is_not_asked_for(play: Play, found: dict[str, Any]) -> None:
-    assert decided(play, found, raspberry_pi_reboot=True) == ["", "", "False"]
+def test_nothing_is_refused_that_is_not_asked_for(play: Play) -> None:
+    found = {"no cmdline.txt": host(line=None), "two lines": host(line=LINE * 2), "started": host(running=CHANGED)}
+    cases = {name: (gathered, {"raspberry_pi_reboot": True}) for name, gathered in found.items()}
+    assert decided(play, cases) == {name: ["", "", False] for name in cases}
 
 
 def test_the_backup_has_the_name_that_the_module_gives_it() -> None:
@@ -214,26 +216,22 @@ def test_memory_limits_are_those_of_the_engine_of_the_host() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("controllers", "variables", "warned"), [(NONE, {}, True), (["memory"], {}, False), (NONE, MEMORY, False)]
-)
-def test_a_memory_limit_without_effect_is_a_warning(
-    play: Play, controllers: list[str], variables: dict[str, Any], warned: bool
-) -> None:
+def test_a_memory_limit_without_effect_is_a_warning(play: Play) -> None:
+    preflight = {"runners": [RUNNER], "memory_controller": "{{ _gitlab_runner_memory_controller }}"}
     tasks = [
         {"ansible.builtin.include_vars": {"dir": str(ROOT / "roles/gitlab_runner/vars/main")}},
-        {
-            "pifleet.ci.gitlab_runner_preflight": {
-                "runners": [RUNNER],
-                "memory_controller": "{{ _gitlab_runner_memory_controller }}",
-            }
-        },
+        {"pifleet.ci.gitlab_runner_preflight": preflight},
     ]
-    done = play.run_plays([{"hosts": "all", "tasks": tasks, "vars": {"pifleet_host": host(controllers), **variables}}])
-    output = " ".join((done.stdout + done.stderr).split())
-    assert "failed=0" in output, output
+    cases = {
+        "without": (tasks, {"pifleet_host": host(NONE)}),
+        "with": (tasks, {"pifleet_host": host(["memory"])}),
+        "asked for": (tasks, {"pifleet_host": host(NONE), **MEMORY}),
+    }
+    outcomes = run_each(play, cases)
     sentence = (
         "pi-01: docker.memory of docker has no effect, because the kernel was started without its memory controller"
     )
-    assert (sentence in output) is warned
+    assert {name: (case.failed, sentence in case.output) for name, case in outcomes.items()} == {
+        "without": (False, True), "with": (False, False), "asked for": (False, False)
+    }  # fmt: skip
     assert play.module_executions == 0

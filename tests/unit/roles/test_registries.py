@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
-from test_engine_decisions import a_file, decided, host
+from plays.table import assert_refused
+from test_engine_decisions import a_file, all_decided, decided, host
 
 pytestmark = pytest.mark.slow
 
@@ -27,42 +28,50 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def decisions(play: Play, ca_files: dict[str, str | None], found: dict[str, str] | None = None) -> list[Any]:
-    present = {path: a_file(content) for path, content in (found or {}).items()}
-    paths = {f"/etc/docker/certs.d/{registry}/ca.crt": None for registry in ca_files}
+def decisions(play: Play, cases: dict[str, tuple[dict[str, str | None], dict[str, str]]]) -> dict[str, list[Any]]:
+    """For each case the certificates that are wanted, and the content of those that are there."""
     apt = decided(play, host(), "apt_content")[0]
-    gathered = host(**{**paths, **present, "/etc/apt/apt.conf.d/52pifleet-ci": a_file(apt)})
-    return decided(play, gathered, *NAMES, docker_registry_ca_files=ca_files)
+    gathered = {}
+    for name, (ca_files, found) in cases.items():
+        paths = {f"/etc/docker/certs.d/{registry}/ca.crt": None for registry in ca_files}
+        present = {path: a_file(content) for path, content in found.items()}
+        files = host(**{**paths, **present, "/etc/apt/apt.conf.d/52pifleet-ci": a_file(apt)})
+        gathered[name] = (files, {"docker_registry_ca_files": ca_files})
+    return all_decided(play, gathered, *NAMES)
 
 
 def test_what_is_missing_or_other_is_installed_and_nobody_stops_for_it(play: Play) -> None:
     wanted: dict[str, str | None] = {REGISTRY: "files/ca.crt", OTHER: str(play.directory / "files" / "ca.crt")}
-    assert decisions(play, wanted) == [True, False, [REGISTRY, OTHER], []]
-    assert decisions(play, wanted, {PATH: PEM, OTHER_PATH: "another"}) == [True, False, [OTHER], []]
-    assert decisions(play, wanted, {PATH: PEM, OTHER_PATH: PEM}) == [False, False, [], []]
+    found = {"missing": {}, "another": {PATH: PEM, OTHER_PATH: "another"}, "there": {PATH: PEM, OTHER_PATH: PEM}}
+    assert decisions(play, {name: (wanted, files) for name, files in found.items()}) == {
+        "missing": [True, False, [REGISTRY, OTHER], []],
+        "another": [True, False, [OTHER], []],
+        "there": [False, False, [], []],
+    }
 
 
 @on_one_core
 def test_null_removes_what_is_there(play: Play) -> None:
     wanted: dict[str, str | None] = {REGISTRY: "files/ca.crt", OTHER: None}
-    assert decisions(play, wanted, {PATH: PEM, OTHER_PATH: PEM}) == [True, False, [], [OTHER_PATH]]
-    assert decisions(play, wanted, {PATH: PEM}) == [False, False, [], []]
+    cases = {"there": (wanted, {PATH: PEM, OTHER_PATH: PEM}), "gone": (wanted, {PATH: PEM})}
+    found = decisions(play, cases)
+    assert found == {"there": [True, False, [], [OTHER_PATH]], "gone": [False, False, [], []]}
 
 
-@pytest.mark.parametrize(
-    ("ca_files", "sentence"),
-    [
-        ({"https://registry.example.com": "files/ca.crt"}, "must be registries as they stand in names of images"),
-        ({"registry.example.com/..": "files/ca.crt"}, "they are registry.example.com/.."),
-        ({REGISTRY: "files/nowhere.crt"}, "names files/nowhere.crt, but there is no such file on the control node"),
-        ({REGISTRY: "files/no.crt"}, "must name certificates in PEM form (-----BEGIN CERTIFICATE-----)"),
-    ],
-    ids=["a URL", "a path", "no such file", "no PEM"],
-)
-def test_one_sentence_before_anything_is_touched(play: Play, ca_files: dict[str, str], sentence: str) -> None:
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "a URL": ({"https://registry.example.com": "files/ca.crt"}, "must be registries as they stand in names of images"),
+    "a path": ({"registry.example.com/..": "files/ca.crt"}, "they are registry.example.com/.."),
+    "no such file": (
+        {REGISTRY: "files/nowhere.crt"}, "names files/nowhere.crt, but there is no such file on the control node"
+    ),
+    "no PEM": ({REGISTRY: "files/no.crt"}, "must name certificates in PEM form (-----BEGIN CERTIFICATE-----)"),
+}  # fmt: skip
+
+
+def test_one_sentence_before_anything_is_touched(play: Play) -> None:
     include = {"ansible.builtin.include_role": {"name": "pifleet.ci.docker", "tasks_from": "preflight"}}
-    variables = {"pifleet_host": host(), "docker_registry_ca_files": ca_files}
-    done = play.run_plays([{"hosts": "all", "tasks": [include], "vars": variables}])
-    assert play.module_executions == 0
-    assert "failed=1" in done.stdout, done.stdout + done.stderr
-    assert sentence in " ".join(done.stdout.split())
+    cases = {
+        name: ([include], {"pifleet_host": host(), "docker_registry_ca_files": ca_files})
+        for name, (ca_files, _sentence) in REFUSED.items()
+    }
+    assert_refused(play, cases, {name: [sentence] for name, (_ca_files, sentence) in REFUSED.items()})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
-from test_package import CONTAINER, DIRECTORY, DROP_IN, a_file, decided, host, installed, refused
+from test_package import CONTAINER, DIRECTORY, DROP_IN, a_file, all_refused, decided, host, installed
 
 pytestmark = pytest.mark.slow
 
@@ -74,21 +74,25 @@ def test_the_unit_of_the_package_gets_the_home_directory(play: Play) -> None:
     assert decided(play, with_it, *names, **options) == [text, False]
 
 
-@pytest.mark.parametrize(
-    ("logins", "sentence"),
-    [
-        ({"https://registry.example.com": LOGINS[REGISTRY]}, "must be registries as they stand in names of images"),
-        ({REGISTRY: {"username": "ci"}}, f"needs a username and a password for {REGISTRY}, and nothing else"),
-        (
-            {REGISTRY: {**LOGINS[REGISTRY], "email": "x"}},
-            f"needs a username and a password for {REGISTRY}, and nothing",
-        ),
-        ({REGISTRY: {**LOGINS[REGISTRY], "password": ""}}, f"needs a username and a password for {REGISTRY}"),
-        ({REGISTRY: "ci:secret"}, f"needs a username and a password for {REGISTRY}"),
-    ],
-    ids=["a URL", "no password", "more", "an empty password", "no mapping"],
-)
-def test_one_sentence_before_anything_is_touched(play: Play, logins: dict[str, Any], sentence: str) -> None:
-    output = refused(play, host(), gitlab_runner_registry_credentials=logins)
-    assert f"pi-01: {sentence}" in output or f"gitlab_runner_registry_credentials {sentence}" in output
-    assert "secret" not in output
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a URL": (
+        {"https://registry.example.com": LOGINS[REGISTRY]}, "must be registries as they stand in names of images"
+    ),
+    "no password": (
+        {REGISTRY: {"username": "ci"}}, f"needs a username and a password for {REGISTRY}, and nothing else"
+    ),
+    "more": (
+        {REGISTRY: {**LOGINS[REGISTRY], "email": "x"}},
+        f"needs a username and a password for {REGISTRY}, and nothing"
+    ),
+    "an empty password": (
+        {REGISTRY: {**LOGINS[REGISTRY], "password": ""}}, f"needs a username and a password for {REGISTRY}"
+    ),
+    "no mapping": ({REGISTRY: "ci:secret"}, f"needs a username and a password for {REGISTRY}"),
+}  # fmt: skip
+
+
+def test_one_sentence_before_anything_is_touched(play: Play) -> None:
+    cases = {name: (host(), {"gitlab_runner_registry_credentials": logins}) for name, (logins, _s) in REFUSED.items()}
+    outcomes = all_refused(play, cases, {name: [sentence] for name, (_logins, sentence) in REFUSED.items()})
+    assert [name for name, outcome in outcomes.items() if "secret" in outcome.output] == []
