@@ -165,27 +165,27 @@ throttling:
   elements: str
   sample: [under-voltage since boot, throttling since boot]
 packages:
-  description: The version of each package in O(packages) that is installed.
+  description: The version of each package in O(query.packages) that is installed.
   returned: success
   type: dict
   sample: {"docker.io": 26.1.5+dfsg1-9+b4}
 held_packages:
-  description: Those of O(packages) that dpkg holds, whether they are installed or not.
+  description: Those of O(query.packages) that dpkg holds, whether they are installed or not.
   returned: success
   type: list
   elements: str
 units:
-  description: The state of each unit in O(units) as systemd calls it. A unit that does not exist is not C(enabled).
+  description: The state of each unit in O(query.units) as systemd calls it. A unit that does not exist is not C(enabled).
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}
 groups:
-  description: The members of each group in O(groups), empty if there is no such group.
+  description: The members of each group in O(query.groups), empty if there is no such group.
   returned: success
   type: dict
   sample: {"docker": [pi]}
 users:
-  description: Those of O(users) that exist.
+  description: Those of O(query.users) that exist.
   returned: success
   type: list
   elements: str
@@ -195,12 +195,12 @@ time:
   type: float
   sample: 1767225600.0
 files:
-  description: The content and the octal mode of each file in O(files), V(null) for a file that does not exist.
+  description: The content and the octal mode of each file in O(query.files), V(null) for a file that does not exist.
   returned: success
   type: dict
   sample: {"/etc/docker/daemon.json": {"content": "{}", "mode": "0644"}}
 checksums:
-  description: The SHA-256 of each file in O(checksums), V(null) for a file that does not exist.
+  description: The SHA-256 of each file in O(query.checksums), V(null) for a file that does not exist.
   returned: success
   type: dict
 engine:
@@ -217,12 +217,20 @@ engine:
         - C(LocalNodeState), C(NodeID), C(NodeAddr), C(ControlAvailable), C(Error) and C(RemoteManagers), as the engine
           has them.
       type: dict
+    containers:
+      description: Number of all its containers, also of stopped ones.
+      type: int
+      sample: 2
+    images:
+      description: Number of its images.
+      type: int
+      sample: 12
 engine_error:
   description: Why no engine answers, empty if one does.
   returned: success
   type: str
 containers:
-  description: Each container in O(containers), V(null) for a container that does not exist.
+  description: Each container in O(query.containers), V(null) for a container that does not exist.
   returned: success
   type: dict
   contains:
@@ -252,16 +260,16 @@ containers:
       type: list
       elements: dict
 images:
-  description: The ID of each image in O(images), V(null) for an image that the engine does not have.
+  description: The ID of each image in O(query.images), V(null) for an image that the engine does not have.
   returned: success
   type: dict
 services:
-  description: Those of O(services) that exist, as far as the engine can tell.
+  description: Those of O(query.services) that exist, as far as the engine can tell.
   returned: success
   type: list
   elements: str
 updating_services:
-  description: Those of O(services) whose tasks the swarm is replacing.
+  description: Those of O(query.services) whose tasks the swarm is replacing.
   returned: success
   type: list
   elements: str
@@ -425,7 +433,12 @@ def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
     info = engine.get("/info")
     swarm = {field: info["Swarm"].get(field) for field in SWARM_FIELDS}
     return {
-        "engine": {"version": info["ServerVersion"], "swarm": swarm},
+        "engine": {
+            "version": info["ServerVersion"],
+            "swarm": swarm,
+            "containers": info["Containers"],
+            "images": info["Images"],
+        },
         "engine_error": "",
         "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
         "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in query["images"]},

@@ -58,7 +58,7 @@ def pi(lab: Lab, pis: dict[str, Host], name: str) -> Iterator[Host]:
     pi.check_output(f"mkdir -p {DISK} && mount -t tmpfs -o size={1600 * MB} tmpfs {DISK}")
     yield pi
     pi.run(f"rm -f {DISK}/filler")
-    done = play(lab, name, docker_daemon_options={"data-root": None})
+    done = play(lab, name, docker_daemon_options={"data-root": None}, docker_leave_data_behind=True)
     assert done.code == 0, done.output
     pi.check_output(f"umount {DISK}")
 
@@ -186,7 +186,10 @@ def test_plays_on_a_drained_pi(lab: Lab, pi: Host, name: str) -> None:
 @takes(90)
 def test_the_engines_own_disk_fills(lab: Lab, gitlab: GitLab, pi: Host, name: str) -> None:
     """Images go until there is enough space again, and with it no job has to wait."""
-    install(lab, name, docker_daemon_options={"data-root": f"{DISK}/docker"}, disk_space_paths=[])
+    elsewhere = {"docker_daemon_options": {"data-root": f"{DISK}/docker"}}
+    refused = play(lab, name, **elsewhere)
+    assert "another data-root leaves behind what the engine has" in " ".join(refused.output.split())
+    install(lab, name, **elsewhere, docker_leave_data_behind=True, disk_space_paths=[])
     for tag in ("unused:1", "unused:2", "unused:3"):
         make_image(pi, tag, 60 * MB)
     check(pi)

@@ -55,6 +55,7 @@ MANAGER = {
     "Error": "",
     "RemoteManagers": [{"NodeID": "n1", "Addr": "10.0.0.1:2377"}],
 }
+INFO = {"ServerVersion": "26.1.5", "Containers": 2, "Images": 12, "Swarm": {**MANAGER, "Cluster": {}}}
 Execute = Callable[..., dict[str, Any]]
 
 
@@ -62,7 +63,7 @@ class Engine(socketserver.ThreadingUnixStreamServer):
     """Answers GET with what `objects` has by path, else with 404, as the API does."""
 
     def __init__(self, path: str) -> None:
-        self.objects: dict[str, Any] = {"/info": {"ServerVersion": "26.1.5", "Swarm": {**MANAGER, "Cluster": {}}}}
+        self.objects: dict[str, Any] = {"/info": INFO}
         self.queries: list[dict[str, list[str]]] = []
         super().__init__(path, Handler)
 
@@ -133,7 +134,7 @@ def test_a_container_is_shown_without_its_environment(engine: Engine, execute: E
     assert done["containers"] == {"gitlab-runner": SHOWN, "other": None}
     assert done["images"] == {IMAGE: "sha256:bbb", "gone:1": None}
     assert "glrt-secret" not in json.dumps(done["containers"])
-    assert done["engine"] == {"version": "26.1.5", "swarm": MANAGER}
+    assert done["engine"] == {"version": "26.1.5", "swarm": MANAGER, "containers": 2, "images": 12}
     assert done["changed"] is False
 
 

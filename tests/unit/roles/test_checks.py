@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from plays.cores import on_every_core
 from plays.play import Play
-from plays.table import assert_refused
+from plays.table import assert_refused, run_each
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +102,11 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] =
         {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}},
         ["pi-01 is a node of a swarm, and with another data-root it would be none any more"]
     ),
+    "another data-root than that of containers": (
+        "docker", "preflight", {"engine": {"version": "26.1.5", "swarm": INACTIVE, "containers": 1, "images": 2}},
+        {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}},
+        ["pi-01: another data-root leaves behind what the engine has, its containers (1), images (2) and volumes"]
+    ),
     "batches of no size": (
         "docker", "preflight", {}, {"pifleet_rollout": [1, "half"]},
         ["pifleet_rollout must be a number of hosts, a percentage such as 10%, or a list of these."]
@@ -130,8 +135,24 @@ def test_the_host_and_the_reason_are_named(play: Play) -> None:
 
 
 def test_what_is_right_passes(play: Play) -> None:
-    assert "failed=0" in apply(play, "docker", "preflight", {"pi-01": HOST})
-    assert "failed=0" in apply(play, "swarm", "preflight", {"pi-01": HOST}, **SWARM)
+    engine = {"version": "26.1.5", "swarm": INACTIVE, "containers": 0, "images": 2}
+    elsewhere = {"docker_daemon_options": {"data-root": "/mnt/ssd/docker"}}
+    moved = {**HOST["files"], DAEMON_JSON: {"content": '{"data-root": "/mnt/ssd/docker"}', "mode": "0644"}}
+    cases: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+        "docker": ("docker", {"engine": engine}, {}),
+        "swarm": ("swarm", {}, SWARM),
+        "an empty engine": ("docker", {"engine": {**engine, "images": 0}}, elsewhere),
+        "data that may stay behind": ("docker", {"engine": engine}, {**elsewhere, "docker_leave_data_behind": True}),
+        "data that was moved": ("docker", {"engine": engine, "files": moved}, elsewhere),
+    }
+    outcomes = run_each(
+        play,
+        {
+            name: ([role(of, "preflight")], {"pifleet_host": {**HOST, **host}, **variables})
+            for name, (of, host, variables) in cases.items()
+        },
+    )
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
 
 
 def test_no_host_decides_on_a_swarm_before_its_managers_are_gathered(play: Play) -> None:
