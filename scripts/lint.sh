@@ -15,6 +15,9 @@ MYPYPATH=.cache/collections:tests:molecule mypy plugins/action plugins/filter pl
 MYPYPATH=roles/disk_space/files:plugins/module_utils mypy roles/disk_space/files
 MYPYPATH=tests:molecule:.cache/collections:tests/unit/registration mypy tests/conftest.py tests/sizes.py tests/load tests/plays tests/fake_gitlab tests/runner_standin molecule
 
+step "shellcheck"
+find .ci/run molecule roles scripts -type f \( -name '*.sh' -o -exec grep -qE '^#!.*sh$' {} \; \) -exec shellcheck {} +
+
 step "yamllint"
 yamllint --strict .
 

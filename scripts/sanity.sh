@@ -20,7 +20,7 @@ export HOME=$PWD/.cache/sanity-home
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache"
 requirements=$(python -c 'import ansible_test._internal.python_requirements as module; print(module.__file__)')
-for version in $(grep -oP "\bpip='\K[0-9.]+" "$requirements"); do
+grep -oP "\bpip='\K[0-9.]+" "$requirements" | while read -r version; do
   printf 'import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=True)\n' >"$cache/get_pip_${version//./_}.py"
 done
 

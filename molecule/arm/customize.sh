@@ -6,6 +6,7 @@ root=$1
 
 # Only unpacked: to configure the kernel's package would make an initramfs under emulation, a quarter of an hour. Into a folder
 # of its own: over the root it would replace the link /lib.
+# shellcheck disable=SC2016 # the inner shell expands it
 chroot "$root" sh -c 'cd /tmp && apt-get -qq download "$(apt-cache depends linux-image-arm64 | sed -n "s/^ *Depends: //p")"'
 dpkg-deb --extract "$root"/tmp/linux-image-*.deb "$root/tmp/kernel"
 mkdir -p "$root/usr/lib/modules"

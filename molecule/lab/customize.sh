@@ -7,6 +7,7 @@ suite=$2
 
 # The packages that roles install are fetched once, here: the Pis of the lab then install them without a download each.
 cli=$(test "$suite" = bookworm || echo docker-cli)
+# shellcheck disable=SC2086 # none or one package
 chroot "$root" apt-get install -y --no-install-recommends --download-only docker.io $cli python3-docker apparmor
 
 chroot "$root" useradd --create-home --shell /bin/bash --groups sudo pi

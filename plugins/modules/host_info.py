@@ -175,7 +175,7 @@ held_packages:
   type: list
   elements: str
 units:
-  description: The state of each unit in O(query.units) as systemd calls it. A unit that does not exist is not C(enabled).
+  description: The state of each unit in O(query.units) as systemd calls it. One that does not exist is not C(enabled).
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}

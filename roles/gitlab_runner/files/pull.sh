@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh disable=SC2154 # its variables are the task's environment
 # Pulls $image, and prints what the engine has: the IDs present (of $image before), wanted (of $image now), running (of the
 # container that $filter finds) and previous (of $previous_image, which an upgrade that died has left behind), and the
 # names of the wanted and the running image with their digests.

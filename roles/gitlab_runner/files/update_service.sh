@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh disable=SC2154 # its variables are the task's environment
 # Updates the image of the service $service to $image, one node at a time, and waits until the swarm is done. Fails with
 # what the swarm says when a task does not keep running.
 docker service update --detach --quiet --no-resolve-image --image "$image" --update-parallelism 1 \
