@@ -112,7 +112,9 @@ def _trust_of_helper(volumes: Sequence[str]) -> ssl.SSLContext:
 
 def moved(archive: bytes, below: str, into: tarfile.TarFile) -> None:
     """Add the members of a tar to another, in a directory `below` its root ("" for the root itself)."""
+    prefix = f"{below}/" if below else ""
     with tarfile.open(fileobj=io.BytesIO(archive)) as source:
         for member in source:
             content = source.extractfile(member) if member.isreg() else None
-            into.addfile(member.replace(name=f"{below}/{member.name}" if below else member.name, deep=False), content)
+            linked = f"{prefix}{member.linkname}" if member.islnk() else member.linkname
+            into.addfile(member.replace(name=f"{prefix}{member.name}", linkname=linked, deep=False), content)

@@ -109,11 +109,11 @@ def _unsupported(reply: Mapping[str, Any]) -> list[str]:
         "sources from Git (set GIT_STRATEGY to none)": needs_sources,
         "services": reply.get("services"),
         "artifacts": reply.get("artifacts"),
-        "wildcards in a cache, and untracked files": any(map(_needs_more, reply.get("cache") or [])),
+        "wildcards in a cache, and untracked files": any(map(_has_no_plain_paths, reply.get("cache") or [])),
         "steps (the run keyword)": reply.get("run"),
     }
     return [name for name, value in used.items() if value]
 
 
-def _needs_more(cache: Mapping[str, Any]) -> bool:
+def _has_no_plain_paths(cache: Mapping[str, Any]) -> bool:
     return bool(cache.get("untracked")) or any(set("*?[") & set(path) for path in cache.get("paths") or ())

@@ -80,7 +80,7 @@ class ShellExecutor:
         self._directory.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as source:
             source.extractall(self._directory, filter="tar")
-        for path in (*self._builds.rglob("*"),):
+        for path in self._builds.rglob("*"):
             os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
 
     @property
