@@ -81,6 +81,7 @@ def helper_image() -> str | None:
     files = {
         "usr/bin/gitlab-runner-helper": Path(program),
         "usr/bin/gitlab-runner-build": _DIRECTORY / "runner" / "gitlab-runner-build",
+        "entrypoint": _DIRECTORY / "runner" / "helper-entrypoint",
     }
     dockerfile = _DIRECTORY / "runner" / "helper.Dockerfile"
     return _build(Recipe("pifleet/gitlab-runner-helper:local", dockerfile, _HELPER_PACKAGES, files))

@@ -55,7 +55,7 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
         "image": {"name": job.image} if job.image else None,
         "services": [{"name": service} for service in job.services],
         "artifacts": [],
-        "cache": [],
+        "cache": [_cache(job, cache) for cache in job.cache],
         "credentials": [],
         "dependencies": [],
         "hooks": [],
@@ -76,6 +76,20 @@ def _steps(job: Job, timeout: int) -> list[dict[str, Any]]:
         {"name": name, "script": script, "timeout": timeout, "when": when, "allow_failure": allow_failure}
         for name, script, when, allow_failure in steps
     ]
+
+
+def _cache(job: Job, cache: dict[str, Any]) -> dict[str, Any]:
+    """GitLab keeps caches of protected refs apart, as projects do by default (separated_caches)."""
+    kind = "protected" if job.protected else "non_protected"
+    return {
+        "key": f"{cache.get('key', 'default')}-{kind}",
+        "untracked": cache.get("untracked", False),
+        "unprotect": cache.get("unprotect", False),
+        "policy": cache.get("policy", "pull-push"),
+        "paths": cache.get("paths", []),
+        "when": cache.get("when", "on_success"),
+        "fallback_keys": [],
+    }
 
 
 def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 RUNNING = ("running", "canceling")
 STATUSES = ("created", "pending", "running", "canceling", "success", "failed", "canceled")
@@ -22,6 +23,8 @@ class Job:
     image: str | None = None
     services: list[str] = field(default_factory=list)
     tag_list: list[str] = field(default_factory=list)
+    cache: list[dict[str, Any]] = field(default_factory=list)
+    """As in a .gitlab-ci.yml: `key`, `paths`, `policy`, `when`, `untracked`."""
     variables: dict[str, str] = field(default_factory=dict)
     timeout: int = 3600
     """Seconds."""

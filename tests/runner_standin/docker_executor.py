@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import re
 import socket
+import tarfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from runner_standin.cache import moved
 from runner_standin.config import Runner
 from runner_standin.engine import Engine, EngineError, output
 from runner_standin.jobs import Job, Step, system_failure
@@ -32,6 +35,7 @@ class DockerExecutor:
         self._image = job.expand(job.image or self._settings.get("image", ""))
         self._name = f"runner-{runner.short_token}-project-{job.project_id}-job-{job.id}-{uuid.uuid4().hex[:8]}".lower()
         self._volume = f"{self._name}-builds"
+        self._temporary_volumes = [self._volume]
         self._builds = runner.settings.get("builds_dir") or "/builds"
         self._labels = {
             f"{_LABEL}.managed": "true",
@@ -53,14 +57,15 @@ class DockerExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(EngineError):
-            self._engine.remove_volume(self._volume)
+        for volume in self._temporary_volumes:
+            with contextlib.suppress(EngineError):
+                self._engine.remove_volume(volume)
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
         """Run one step in a new container and return its exit code. Raises JobFailed and JobStopped."""
-        directory = f"{self._builds}/{self._job.project_path}"
+        directory = self._directory
         try:
-            with self._container(step, directory) as (container, stream):
+            with self._container(step.name, directory) as (container, stream):
                 self._engine.start(container)
                 stream.sendall(render(self._job, step, directory).encode())
                 stream.shutdown(socket.SHUT_WR)
@@ -68,6 +73,36 @@ class DockerExecutor:
                     write(data)
                 return self._engine.exit_code(container)
         except (EngineError, OSError) as error:
+            raise system_failure(str(error)) from error
+
+    def pack(self, paths: Sequence[str]) -> bytes:
+        """As Files has it, through a container that is never started."""
+        packed = io.BytesIO()
+        with self._files() as container, tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in paths:
+                found = self._engine.read(container, f"{self._directory}/{path}")
+                if found is not None:
+                    moved(found, path.rstrip("/").rpartition("/")[0], archive)
+        return packed.getvalue()
+
+    def unpack(self, archive: bytes) -> None:
+        """As Files has it."""
+        placed = io.BytesIO()
+        with tarfile.open(fileobj=placed, mode="w") as target:
+            moved(archive, self._job.project_path, target)
+        with self._files() as container:
+            self._engine.write(container, self._builds, placed.getvalue())
+
+    @property
+    def _directory(self) -> str:
+        return f"{self._builds}/{self._job.project_path}"
+
+    @contextlib.contextmanager
+    def _files(self) -> Iterator[str]:
+        try:
+            with self._container("cache", self._directory) as (container, _stream):
+                yield container
+        except EngineError as error:
             raise system_failure(str(error)) from error
 
     def _obtain_image(self) -> None:
@@ -89,8 +124,8 @@ class DockerExecutor:
         raise EngineError("; ".join(failures))
 
     @contextlib.contextmanager
-    def _container(self, step: Step, directory: str) -> Iterator[tuple[str, socket.socket]]:
-        name = f"{self._name}-{re.sub(r'[^a-zA-Z0-9_.-]', '-', step.name)}"
+    def _container(self, what: str, directory: str) -> Iterator[tuple[str, socket.socket]]:
+        name = f"{self._name}-{re.sub(r'[^a-zA-Z0-9_.-]', '-', what)}"
         container = self._engine.create_container(name, self._container_settings(directory))
         try:
             with self._engine.attach(container) as stream:
@@ -144,12 +179,19 @@ class DockerExecutor:
         }
 
     def _bind(self, volume: str) -> str:
-        """A container path alone becomes a named volume that is reused by later jobs of the project."""
+        """A container path alone becomes a volume: of the runner, the project and the number of the concurrent job.
+
+        GitLab Runner names it so until 18.3, and has a hash of the same in its place since.
+        """
         volume = self._job.expand(volume)
         if ":" in volume:
             return volume
         digest = hashlib.md5(volume.encode(), usedforsecurity=False).hexdigest()
-        name = f"runner-{self._runner.short_token}-project-{self._job.project_id}-cache-{digest}".lower()
+        slot = f"project-{self._job.project_id}-concurrent-{self._job.concurrent_project_id}"
+        name = f"runner-{self._runner.short_token}-{slot}-cache-{digest}".lower()
+        if self._settings.get("disable_cache"):
+            name = f"{self._name}-cache-{digest}"
+            self._temporary_volumes.append(name)
         return f"{name}:{volume}"
 
 

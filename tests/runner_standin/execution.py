@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from runner_standin import VERSION
+from runner_standin.cache import CacheStore
 from runner_standin.config import Runner
 from runner_standin.docker_executor import DockerExecutor
 from runner_standin.gitlab import Client
@@ -51,6 +52,11 @@ def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_direct
 def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
     if job.unsupported:
         raise system_failure(f"the stand-in for GitLab Runner has no {', no '.join(job.unsupported)}")
+    if job.caches and runner.settings.get("cache", {}).get("Type") != "s3":
+        raise system_failure(
+            "the stand-in for GitLab Runner has caches in S3 buckets only: set Type in [runners.cache]"
+        )
+    caches = CacheStore(runner, job.project_id, trace.write_line)
     executor: DockerExecutor | ShellExecutor
     if runner.executor == "docker":
         executor = DockerExecutor(runner, job)
@@ -58,6 +64,7 @@ def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: 
         executor = ShellExecutor(runner, job, working_directory, user)
     trace.write_line(executor.description)
     with executor:
+        caches.restore(job.caches, executor)
         failure = None
         for step in job.steps:
             if failure is not None and not step.always:
@@ -65,6 +72,7 @@ def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: 
             exit_code = executor.run(step, trace.write, stop)
             if exit_code:
                 failure = failure or _failure(step, exit_code, trace)
+        caches.archive(job.caches, executor, failure is None)
     if failure is not None:
         raise failure
 

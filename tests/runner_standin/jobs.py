@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner_standin.cache import Cache
+
 _DEFAULT_TIMEOUT = 3600
 _BASE_FAILURE_REASONS = ("script_failure", "runner_system_failure", "job_execution_timeout")
 
@@ -46,9 +48,11 @@ class Job:
     steps: Sequence[Step]
     variables: Mapping[str, str]
     files: Mapping[str, str]  # variables of type file: name -> content
+    caches: Sequence[Cache]
     masked: Sequence[str]  # values that the trace must not show
     unsupported: Sequence[str]  # features that the job uses and the stand-in lacks
     failure_reasons: Sequence[str]  # the ones that this GitLab accepts
+    concurrent_project_id: int = 0  # the lowest number that no other running job of its runner and project has
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any]) -> Job:
@@ -67,10 +71,16 @@ class Job:
             steps=tuple(map(_step, reply.get("steps") or [])),
             variables={v["key"]: v["value"] for v in variables if not v.get("file")},
             files={v["key"]: v["value"] for v in variables if v.get("file")},
+            caches=tuple(map(Cache.from_reply, reply.get("cache") or [])),
             masked=tuple(v["value"] for v in variables if v.get("masked") and v["value"]),
             unsupported=tuple(_unsupported(reply)),
             failure_reasons=(reply.get("features") or {}).get("failure_reasons") or (),
         )
+
+    def in_slot(self, number: int) -> Job:
+        """The job, which is the one with this number of those that run for its runner and project."""
+        variables = {**self.variables, "CI_CONCURRENT_PROJECT_ID": str(number)}
+        return dataclasses.replace(self, concurrent_project_id=number, variables=variables)
 
     def supported_failure_reason(self, reason: str) -> str:
         """The reason itself if this GitLab accepts it, else `unknown_failure`."""
@@ -99,7 +109,11 @@ def _unsupported(reply: Mapping[str, Any]) -> list[str]:
         "sources from Git (set GIT_STRATEGY to none)": needs_sources,
         "services": reply.get("services"),
         "artifacts": reply.get("artifacts"),
-        "a cache": reply.get("cache"),
+        "wildcards in a cache, and untracked files": any(map(_has_no_plain_paths, reply.get("cache") or [])),
         "steps (the run keyword)": reply.get("run"),
     }
     return [name for name, value in used.items() if value]
+
+
+def _has_no_plain_paths(cache: Mapping[str, Any]) -> bool:
+    return bool(cache.get("untracked")) or any(set("*?[") & set(path) for path in cache.get("paths") or ())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from fake_gitlab import tls
+from integration.s3_cache import s3_cache
 from integration.scenarios import only_in, takes
 from lab.fleet import JOB_ENDS, Lab
 from lab.images import lab_images
@@ -21,6 +22,7 @@ from testinfra.host import Host
 
 PI = "pi-02"
 PACKAGE = "19.3.0-1"
+S3 = "Cache in an S3 bucket"
 TEXT = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text()
 RECIPES = {
     title: [yaml.safe_load(block) for block in blocks]
@@ -31,7 +33,7 @@ pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
-    assert list(RECIPES) == ["Docker", "Docker with the engine's socket", "Shell", "Private registry"]
+    assert list(RECIPES) == ["Docker", "Docker with the engine's socket", "Shell", "Private registry", S3]
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
 
@@ -69,6 +71,9 @@ def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> It
         stop_private_registry(lab.folder.name)
         beside.unlink()
         beside.parent.rmdir()
+    elif title == S3:
+        with s3_cache(lab, tmp_path) as settings:
+            yield settings
     else:
         yield {}
 
@@ -80,6 +85,8 @@ def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title
     assert play.code == 0, play.output
     for name, job in pipeline.items():
         options = {key: job[key] for key in ("image",) if key in job}
+        if "cache" in job:
+            options["cache"] = [job["cache"]]
         number = lab.gitlab.call("POST", "/jobs", name=name, script=job["script"], tag_list=job["tags"], **options)[
             "id"
         ]
