@@ -21,6 +21,7 @@ DROP_IN = f"/etc/systemd/system/{UNIT}.d/pifleet-ci.conf"
 INHIBIT = f"/etc/systemd/system/{UNIT}.d/pifleet-ci-inhibit.conf"
 SOURCES = "/etc/apt/sources.list.d/gitlab-runner.sources"
 BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
+KEPT = "/var/lib/pifleet-ci/previous-packages/version"
 PACKAGES = ["gitlab-runner", "gitlab-runner-helper-images"]
 IMAGE = "gitlab/gitlab-runner:alpine-v19.3.0"
 CONTAINER = {
@@ -52,7 +53,7 @@ def host(**changes: Any) -> dict[str, Any]:
     """A Pi without GitLab Runner, but for the changes; files are given by path."""
     files = dict.fromkeys(
         (f"{DIRECTORY}/.runner_system_id", f"{DIRECTORY}/.restart-pending", f"{DIRECTORY}/.reload-pending",
-         DROP_IN, INHIBIT, SOURCES, BASH_LOGOUT)
+         DROP_IN, INHIBIT, SOURCES, BASH_LOGOUT, KEPT)
     )  # fmt: skip
     files |= {name: changes.pop(name) for name in list(changes) if name.startswith("/")}
     return {
@@ -127,6 +128,7 @@ def installed(play: Play, **changes: Any) -> dict[str, Any]:
         pytest.param({"containers": {"gitlab-runner": CONTAINER}, "packages": {}, "units": {UNIT: ABSENT}}, {},
                      True, True, id="from the container"),
         pytest.param({INHIBIT: a_file("")}, {}, True, False, id="a play died between container and unit"),
+        pytest.param({KEPT: a_file("19.2.0-1")}, {}, True, False, id="an upgrade died before it had proved itself"),
         pytest.param({"groups": {"docker": ["gitlab-runner"]}}, {}, True, False, id="a right that nobody asks for"),
         pytest.param({"groups": {"docker": ["gitlab-runner"]}}, {"docker_users": ["gitlab-runner"]}, False, False,
                      id="a right that the role docker gives"),
@@ -220,8 +222,8 @@ def test_another_directory_is_told_to_the_unit_and_restarts_it(play: Play) -> No
     assert disrupts
 
 
-def refused(play: Play, gathered: dict[str, Any], part: str = "preflight", **options: Any) -> str:
-    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": part}}
+def refused(play: Play, gathered: dict[str, Any], **options: Any) -> str:
+    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": "preflight"}}
     done = play.run_plays(
         [{"hosts": "all", "tasks": [include], "vars": {"pifleet_host": gathered, **SETTINGS, **options}}]
     )
@@ -262,15 +264,39 @@ def test_one_sentence_before_anything_is_touched(
     assert sentence in refused(play, host(**changes), **options)
 
 
-@on_one_core
-def test_the_playbook_upgrade_leaves_the_version_to_the_inventory(play: Play) -> None:
-    output = refused(play, installed(play), part="outdated", gitlab_runner_package={"version": "19.4.0-1"})
-    assert "pi-01 has 19.3.0-1 of the package gitlab-runner, and gitlab_runner_package asks for 19.4.0-1" in output
-    assert decided(play, installed(play), "packages_differ") == [False]
+NEW = {"gitlab_runner_package": {"version": "19.4.0-1"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "upgrades", "previous"),
+    [
+        pytest.param({}, {}, False, "19.3.0-1", id="nothing"),
+        pytest.param({}, NEW, True, "19.3.0-1", id="another version"),
+        pytest.param({KEPT: a_file("19.2.0-1\n")}, {}, True, "19.2.0-1", id="it died before it had proved itself"),
+        pytest.param({KEPT: a_file("19.2.0-1\n"), "packages": {}}, {}, True, "19.2.0-1", id="it died half installed"),
+        pytest.param({"packages": {}, "units": {UNIT: ABSENT}}, NEW, False, None, id="a bare Pi"),
+        pytest.param({"containers": {"gitlab-runner": CONTAINER}}, NEW, False, None, id="from the container"),
+        pytest.param({INHIBIT: a_file("")}, NEW, False, None, id="it has never run"),
+    ],
+)  # fmt: skip
+def test_there_is_a_way_back_where_a_version_ran_before(
+    play: Play, changes: dict[str, Any], options: dict[str, Any], upgrades: bool, previous: str | None
+) -> None:
+    names = ["package_upgrades", *(["previous_version"] if previous else [])]
+    assert decided(play, installed(play, **changes), *names, **options) == [upgrades, *([previous] if previous else [])]
 
 
 @on_one_core
-def test_the_way_back_is_to_the_versions_that_were_there(play: Play) -> None:
-    [targets] = decided(play, installed(play), "previous_targets", gitlab_runner_package={"version": "19.4.*"})
-    assert sorted(targets) == ["gitlab-runner-helper-images=19.3.0-1", "gitlab-runner=19.3.0-1"]
-    assert decided(play, host(), "previous_targets") == [[]]
+@pytest.mark.parametrize(
+    ("changes", "options", "outdated"), [({}, {}, False), ({}, NEW, True), ({KEPT: a_file("19.2.0-1")}, {}, True)]
+)
+def test_the_playbook_upgrade_counts_another_version(
+    play: Play, changes: dict[str, Any], options: dict[str, Any], outdated: bool
+) -> None:
+    """In check mode, in which nothing is fetched."""
+    include = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner", "tasks_from": "outdated"}}
+    shown = {"ansible.builtin.debug": {"msg": "outdated is {{ gitlab_runner_outdated | bool }}"}}
+    variables = {"pifleet_host": installed(play, **changes), **SETTINGS, **options}
+    done = play.run_plays([{"hosts": "all", "tasks": [include, shown], "vars": variables}], "--check")
+    assert f"outdated is {outdated}" in done.stdout, done.stdout + done.stderr
+    assert play.module_executions == 0
