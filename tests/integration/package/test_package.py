@@ -28,7 +28,7 @@ UNIT = "gitlab-runner.service"
 OLD, NEW, SILENT, BROKEN = "19.3.0-1", "19.4.0-1", "19.8.0-1", "19.9.0-1"
 KEPT = "/var/lib/pifleet-ci/previous-packages"
 BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
-OURS = ("/etc/apt/sources.list.d/gitlab-runner.sources", f"/etc/systemd/system/{UNIT}.d", "/var/cache/pifleet-ci", KEPT)
+OURS = ("/etc/apt/sources.list.d/gitlab-runner.sources", f"/etc/systemd/system/{UNIT}.d", "/var/cache/pifleet-ci", "/var/lib/pifleet-ci")
 DOCKER = {
     "name": "docker",
     "gitlab": {"tag_list": ["rpi", "docker", PI]},
