@@ -28,7 +28,12 @@ UNIT = "gitlab-runner.service"
 OLD, NEW, SILENT, BROKEN = "19.3.0-1", "19.4.0-1", "19.8.0-1", "19.9.0-1"
 KEPT = "/var/lib/pifleet-ci/previous-packages"
 BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
-OURS = ("/etc/apt/sources.list.d/gitlab-runner.sources", f"/etc/systemd/system/{UNIT}.d", "/var/cache/pifleet-ci", "/var/lib/pifleet-ci")
+OURS = (
+    "/etc/apt/sources.list.d/gitlab-runner.sources",
+    f"/etc/systemd/system/{UNIT}.d",
+    "/var/cache/pifleet-ci",
+    "/var/lib/pifleet-ci",
+)
 DOCKER = {
     "name": "docker",
     "gitlab": {"tag_list": ["rpi", "docker", PI]},
@@ -322,22 +327,30 @@ def test_a_version_that_does_not_come_online_is_rolled_back(fleet: Fleet, pi: Ho
 
 
 @takes(90)
+@pytest.mark.parametrize("unpacked", [True, False], ids=["while it was configured", "while it was unpacked"])
 @pytest.mark.usefixtures("packaged")
-def test_an_upgrade_that_died_while_dpkg_was_at_work_is_finished_by_the_next(fleet: Fleet, pi: Host) -> None:
+def test_an_upgrade_that_died_while_dpkg_was_at_work_is_finished_by_the_next(
+    fleet: Fleet, pi: Host, unpacked: bool
+) -> None:
     """As with the power: the play and what it runs on the Pi are gone at the same moment."""
     mark = uuid.uuid4().hex
     pi.check_output("touch /run/lab-installation-waits")
     dying = threading.Thread(target=fleet.upgrade, args=(NEW,), kwargs={"environment": {MARK: mark}})
     dying.start()
-    state = "dpkg-query -W -f '${db:Status-Status}' gitlab-runner"
-    eventually(lambda: pi.run(state).stdout == "half-configured", timeout=300)
-    kill_all(mark)
-    pi.check_output(
-        "pkill -KILL -x 'apt-get|dpkg'; pkill -KILL -f gitlab-runner.postinst; rm /run/lab-installation-waits"
-    )
-    dying.join()
+    try:
+        eventually(lambda: pi.run("pgrep -f 'gitlab-runner[.]postinst'").rc == 0, timeout=300)
+        kill_all(mark)
+        pi.check_output("pkill -KILL -x 'apt-get|dpkg'; pkill -KILL -f 'gitlab-runner[.]postinst'")
+    finally:
+        pi.check_output("rm /run/lab-installation-waits")
+        dying.join()
     assert pi.check_output(f"cat {KEPT}/version") == OLD
     assert pi.check_output("ls /var/lib/dpkg/updates") != "", "dpkg was interrupted"
+    if not unpacked:
+        pi.check_output("dpkg --configure gitlab-runner-helper-images; rm /usr/bin/gitlab-runner")
+        pi.check_output(
+            "sed -i 's/^Status: .* half-configured$/Status: hold reinstreq half-installed/' /var/lib/dpkg/status"
+        )
 
     play = fleet.is_(fleet.upgrade(NEW))
     assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, NEW), play.output
