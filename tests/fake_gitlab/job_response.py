@@ -53,7 +53,7 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
         "variables": _variables(gitlab, job, runner, origin, url),
         "steps": _steps(job, timeout),
         "image": {"name": job.image} if job.image else None,
-        "services": [{"name": service} for service in job.services],
+        "services": [_service(service) for service in job.services],
         "artifacts": [],
         "cache": [],
         "credentials": [],
@@ -66,6 +66,14 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
         },
         "policy_options": {"execution_policy_job": False},
     }
+
+
+def _service(service: str | dict[str, Any]) -> dict[str, Any]:
+    """service: as in .gitlab-ci.yml."""
+    if isinstance(service, str):
+        return {"name": service}
+    variables = [{"key": key, "value": value, "public": True} for key, value in service.get("variables", {}).items()]
+    return {**service, "variables": variables}
 
 
 def _steps(job: Job, timeout: int) -> list[dict[str, Any]]:
@@ -107,6 +115,7 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "GIT_STRATEGY": "none",
     }
     public = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]
-    custom = [{"key": key, "value": value, "public": False, "masked": False} for key, value in job.variables.items()]
+    # Those of .gitlab-ci.yml are public, those of a project are not.
+    custom = [{"key": key, "value": value, "public": True, "masked": False} for key, value in job.variables.items()]
     token = {"key": "CI_JOB_TOKEN", "value": job.token, "public": False, "masked": True}
     return [*public, token, *custom]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 RUNNING = ("running", "canceling")
 STATUSES = ("created", "pending", "running", "canceling", "success", "failed", "canceled")
@@ -20,9 +21,11 @@ class Job:
     script: list[str]
     after_script: list[str] = field(default_factory=list)
     image: str | None = None
-    services: list[str] = field(default_factory=list)
+    services: list[str | dict[str, Any]] = field(default_factory=list)
+    """As in .gitlab-ci.yml: images, or dictionaries with `name`, `alias`, `command`, `entrypoint`, `variables`."""
     tag_list: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    """Those of .gitlab-ci.yml."""
     timeout: int = 3600
     """Seconds."""
     protected: bool = False

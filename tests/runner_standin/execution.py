@@ -51,9 +51,11 @@ def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_direct
 def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
     if job.unsupported:
         raise system_failure(f"the stand-in for GitLab Runner has no {', no '.join(job.unsupported)}")
+    if job.services and runner.executor != "docker":
+        raise system_failure(f"the stand-in for GitLab Runner has no services for the executor {runner.executor}")
     executor: DockerExecutor | ShellExecutor
     if runner.executor == "docker":
-        executor = DockerExecutor(runner, job)
+        executor = DockerExecutor(runner, job, trace.write_line)
     else:
         executor = ShellExecutor(runner, job, working_directory, user)
     trace.write_line(executor.description)
