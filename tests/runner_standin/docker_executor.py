@@ -42,7 +42,7 @@ class DockerExecutor:
             f"{_LABEL}.runner.id": runner.short_token,
             **self._settings.get("container_labels", {}),
         }
-        self._services = Services(self._engine, self._settings, job, f"{self._name}-service")
+        self._services = Services(self._engine, runner, job, f"{self._name}-service")
         self._service_hosts: list[str] = []
         self.description = f"Using Docker executor with image {self._image} ..."
 

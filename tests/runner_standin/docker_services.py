@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runner_standin.config import Runner
 from runner_standin.docker_images import matches, obtain_image
 from runner_standin.engine import Engine, EngineError
 from runner_standin.jobs import Job, Service, system_failure
@@ -21,10 +22,10 @@ _HEALTH_CHECK_PORT = "HEALTHCHECK_TCP_PORT"
 class Services:
     """The containers of the services that a job and its runner name, from `start()` to `remove()`."""
 
-    def __init__(self, engine: Engine, settings: Mapping[str, Any], job: Job, name: str) -> None:
-        """settings: of [runners.docker]. name: what the names of the containers begin with."""
-        self._engine, self._settings, self._job, self._name = engine, settings, job, name
-        self._of_runner = [Service.from_settings(each) for each in settings.get("services", [])]
+    def __init__(self, engine: Engine, runner: Runner, job: Job, name: str) -> None:
+        """name: what the names of the containers begin with."""
+        self._engine, self._runner, self._settings, self._job, self._name = engine, runner, runner.docker, job, name
+        self._of_runner = [Service.from_settings(each) for each in self._settings.get("services", [])]
         self._containers: list[str] = []
 
     def start(
@@ -64,8 +65,8 @@ class Services:
             raise system_failure(f"the service {image} is not present on list of allowed services: {allowed}")
 
     def _container(self, service: Service, image: str) -> dict[str, Any]:
-        """Only the public variables of the job reach a service, as those of a project may be secrets."""
-        environment = {**self._job.public_variables, **service.variables}
+        """Of the job's variables only the public ones reach a service, for those of a project may be secrets."""
+        environment = {**self._runner.environment, **self._job.public_variables, **service.variables}
         settings: dict[str, Any] = {
             "Image": image,
             "Env": [f"{name}={self._job.expand(value)}" for name, value in environment.items()],

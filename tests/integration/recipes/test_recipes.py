@@ -12,15 +12,20 @@ from typing import Any
 import pytest
 import yaml
 from fake_gitlab import tls
+from images import docker_in_docker_image, job_image
 from integration.scenarios import only_in, takes
-from lab.fleet import JOB_ENDS, Lab
+from lab.fleet import Lab
 from lab.images import lab_images
 from lab.private_registry import PASSWORD, REGISTRY, start_private_registry, stop_private_registry
 from lab.runner_packages import offer_packages, withdraw_packages
+from lab.services import REGISTRY_NAME, ensure_registry
 from testinfra.host import Host
 
 PI = "pi-02"
 PACKAGE = "19.3.0-1"
+# What the lab's registry has besides. It is the mirror of Docker Hub for the engine of the service docker:dind.
+IMAGES = {"docker:dind": docker_in_docker_image, "library/debian:bookworm": job_image}
+FLEET = Path(__file__).parents[3] / "molecule" / "fleet" / "group_vars" / "pis" / "fleet.yml"
 TEXT = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text()
 RECIPES = {
     title: [yaml.safe_load(block) for block in blocks]
@@ -31,7 +36,8 @@ pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
-    assert list(RECIPES) == ["Docker", "Docker with the engine's socket", "Shell", "Private registry"]
+    titles = ["Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry"]
+    assert list(RECIPES) == titles
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
 
@@ -39,7 +45,9 @@ def test_each_section_has_an_inventory_and_jobs() -> None:
 def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
     """Has the lab's images under the names of the documentation; in the end it is again as the scenario says."""
     variables = lab.variables
+    ensure_registry(lab.folder.name, {name: tag() for name, tag in IMAGES.items()})
     names = {"debian:bookworm": variables["lab_job_image"], "docker:cli": variables["lab_docker_job_image"]}
+    names["docker:dind"] = f"{REGISTRY_NAME}/docker:dind"
     for name, image in names.items():
         pis[PI].check_output(f"docker pull --quiet {image} && docker tag {image} {name}")
     yield pis[PI]
@@ -50,7 +58,9 @@ def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def surroundings(
+    lab: Lab, pis: dict[str, Host], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Any]]:
     """What the recipe takes as given; yields variables that are not in it."""
     title = request.node.callspec.params["title"]
     if title == "Shell":
@@ -69,6 +79,11 @@ def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> It
         stop_private_registry(lab.folder.name)
         beside.unlink()
         beside.parent.rmdir()
+    elif title == "Docker-in-Docker with TLS":
+        registry = pis[PI].check_output(f"getent hosts {REGISTRY_NAME.split(':')[0]}").split()[0]
+        defaults = yaml.safe_load(FLEET.read_text())["gitlab_runner_defaults"]
+        defaults["config"]["environment"] = [f"LAB_REGISTRY_MIRROR=http://{registry}:{REGISTRY_NAME.split(':')[1]}"]
+        yield {"gitlab_runner_defaults": defaults}
     else:
         yield {}
 
@@ -78,12 +93,10 @@ def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title
     inventory, pipeline = RECIPES[title]
     play = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
     assert play.code == 0, play.output
-    for name, job in pipeline.items():
-        options = {key: job[key] for key in ("image",) if key in job}
-        number = lab.gitlab.call("POST", "/jobs", name=name, script=job["script"], tag_list=job["tags"], **options)[
-            "id"
-        ]
-        ended = lab.gitlab.wait_for_job(number, JOB_ENDS, timeout=120)
+    for name, job in [*pipeline.items(), *pipeline.items()]:  # the second time beside what the first has left
+        options = {key: job[key] for key in ("image", "services", "variables") if key in job}
+        ended = lab.gitlab.run_job(120, name=name, script=job["script"], tag_list=job["tags"], **options)
         assert ended["status"] == "success", ended["trace"]
+    assert pi.check_output("docker ps --all --quiet --filter label=com.gitlab.gitlab-runner.managed=true") == ""
     again = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
     assert (again.code, again.recap[PI]["changed"]) == (0, 0), again.output
