@@ -106,6 +106,12 @@ def docker_job_image() -> str:
     return _build(Recipe("pifleet/job:docker", dockerfile, ("busybox-static", "docker-cli")))
 
 
+def git_job_image() -> str:
+    """Return the image of jobs that use Git: busybox and git."""
+    dockerfile = _DIRECTORY / "job" / "Dockerfile"
+    return _build(Recipe("pifleet/job:git", dockerfile, ("busybox-static", "ca-certificates", "git")))
+
+
 def docker_in_docker_image() -> str:
     """Return the image of the service docker:dind: a Docker engine of Debian's packages."""
     files = {"usr/bin/dind": _DIRECTORY / "dind" / "dind"}

@@ -10,8 +10,6 @@ from fake_gitlab.jobs import Job
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
 
-# Every job is of this commit; there is no repository, jobs run with GIT_STRATEGY none.
-_SHA = "0" * 39 + "1"
 _BRANCH = "main"
 
 
@@ -41,7 +39,7 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
             "repo_url": f"{url}.git",
             "repo_object_format": "sha1",
             "ref": _BRANCH,
-            "sha": _SHA,
+            "sha": job.sha,
             "before_sha": "0" * 40,
             "ref_type": "branch",
             "refspecs": [f"+refs/heads/{_BRANCH}:refs/remotes/origin/{_BRANCH}"],
@@ -101,8 +99,8 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "CI_JOB_NAME": job.name,
         "CI_JOB_STAGE": "test",
         "CI_JOB_URL": f"{origin}/jobs/{job.id}",
-        "CI_COMMIT_SHA": _SHA,
-        "CI_COMMIT_SHORT_SHA": _SHA[:8],
+        "CI_COMMIT_SHA": job.sha,
+        "CI_COMMIT_SHORT_SHA": job.sha[:8],
         "CI_COMMIT_REF_NAME": _BRANCH,
         "CI_COMMIT_BRANCH": _BRANCH,
         "CI_DEFAULT_BRANCH": _BRANCH,

@@ -30,6 +30,8 @@ class Job:
     """Seconds."""
     protected: bool = False
     """Whether its ref is protected; a runner with `access_level` ref_protected takes only such jobs."""
+    sha: str = "0" * 39 + "1"
+    """Of the commit, which the default is not: there is no repository, and jobs run with GIT_STRATEGY none."""
     only_runner_id: int | None = None
     """Only this runner may take the job. Not a feature of GitLab."""
     status: str = "pending"

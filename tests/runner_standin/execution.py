@@ -12,6 +12,7 @@ from runner_standin.docker_executor import DockerExecutor
 from runner_standin.gitlab import Client
 from runner_standin.jobs import Job, JobFailed, Step, system_failure
 from runner_standin.shell_executor import ShellExecutor
+from runner_standin.sources import get_sources
 from runner_standin.stop import Cause, JobStopped, Stop
 from runner_standin.trace import Reporter, Trace
 
@@ -61,7 +62,7 @@ def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: 
     trace.write_line(executor.description)
     with executor:
         failure = None
-        for step in job.steps:
+        for step in [get_sources(job, runner), *job.steps] if job.git else job.steps:
             if failure is not None and not step.always:
                 continue
             exit_code = executor.run(step, trace.write, stop)

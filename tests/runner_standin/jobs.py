@@ -35,6 +35,16 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Git:
+    """Which sources a job has."""
+
+    url: str
+    sha: str
+    refspecs: Sequence[str]
+    depth: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Service:
     """A service of a job, or of the runner for each of its jobs."""
 
@@ -76,6 +86,8 @@ class Job:
     entrypoint: Sequence[str] | None
     pull_policies: Sequence[str]
     services: Sequence[Service]
+    git: Git | None
+    """None with GIT_STRATEGY none or empty."""
     steps: Sequence[Step]
     variables: Mapping[str, str]
     public_variables: Mapping[str, str]
@@ -99,6 +111,7 @@ class Job:
             entrypoint=image.get("entrypoint"),
             pull_policies=image.get("pull_policy") or (),
             services=tuple(map(Service.from_reply, reply.get("services") or [])),
+            git=_git(reply),
             steps=tuple(map(_step, reply.get("steps") or [])),
             variables={v["key"]: v["value"] for v in variables if not v.get("file")},
             public_variables={v["key"]: v["value"] for v in variables if v.get("public") and not v.get("file")},
@@ -128,11 +141,16 @@ def _step(step: Mapping[str, Any]) -> Step:
     )
 
 
+def _git(reply: Mapping[str, Any]) -> Git | None:
+    strategy = {v["key"]: v["value"] for v in reply.get("variables") or []}.get("GIT_STRATEGY", "fetch")
+    info = reply.get("git_info") or {}
+    if not info.get("repo_url") or strategy in ("none", "empty"):
+        return None
+    return Git(info["repo_url"], info["sha"], info.get("refspecs") or (), info.get("depth") or 0)
+
+
 def _unsupported(reply: Mapping[str, Any]) -> list[str]:
-    strategy = next((v["value"] for v in reply.get("variables") or [] if v["key"] == "GIT_STRATEGY"), "fetch")
-    needs_sources = bool((reply.get("git_info") or {}).get("repo_url")) and strategy not in ("none", "empty")
     used = {
-        "sources from Git (set GIT_STRATEGY to none)": needs_sources,
         "artifacts": reply.get("artifacts"),
         "a cache": reply.get("cache"),
         "steps (the run keyword)": reply.get("run"),
