@@ -42,7 +42,9 @@ KEPT = {
 }
 
 # Seen with `gitlab-runner lint` 19.3.0 and in no tag: without these in the right form the whole file fails to load.
+# clone_url loads in any form; without a scheme GitLab Runner passes it over.
 FORMATS = {
+    "runners.clone_url": "git_url",
     "runners.machine.autoscaling.Periods": "periods",
     "runners.machine.autoscaling.Timezone": "timezone",
     "runners.monitoring.job_queuing_durations.jobs_running_for_project": "regexp",

@@ -27,6 +27,7 @@ _JOB_OPTIONS = {
     "only_runner_id",
     "protected",
     "services",
+    "sha",
     "tag_list",
     "timeout",
     "variables",

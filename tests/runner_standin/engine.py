@@ -74,6 +74,10 @@ class Engine:
         """Create a container and return its id."""
         return self._call("POST", f"/containers/create?{urllib.parse.urlencode({'name': name})}", settings)["Id"]
 
+    def container(self, container: str) -> Any:
+        """What the engine says of a container: its Config, NetworkSettings and more."""
+        return self._call("GET", f"/containers/{container}/json")
+
     def start(self, container: str) -> None:
         self._call("POST", f"/containers/{container}/start")
 
