@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh disable=SC2154 # its variables are the task's environment
 # Makes the Debian packages $packages anew of what is installed of them, into $directory. They are complete there once the
 # file `version` is: the directory gets its name last. What somebody has changed in them is kept as well, because it is what
 # has worked.
