@@ -76,6 +76,12 @@ DECISIONS: dict[str, tuple[Any, dict[str, Any], list[str]]] = {
     "a port is no tag": (
         {}, {"job_images_builds": [{**TOOLS, "name": f"{REGISTRY}/tools"}]}, [f"build.yml {REGISTRY}/tools:latest"]
     ),
+    "Docker Hub": (
+        {"me/tools:1-arm64": WANTED}, {"job_images_registry": "docker.io/me", "job_images_builds": [TOOLS]}, []
+    ),
+    "of Docker Hub": (
+        {"tools:1": WANTED}, {"job_images_builds": [{**TOOLS, "name": "docker.io/library/tools:1"}]}, []
+    ),
     "shared, missing": ({}, {**SHARED, "job_images_builds": [TOOLS]}, [f"share.yml {IN_REGISTRY}"]),
     "shared, built": ({IN_REGISTRY: WANTED}, {**SHARED, "job_images_builds": [TOOLS]}, []),
     "built, but not shared": (
