@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,11 @@ class Images:
     def __init__(self, lab: Lab, context: Path, name: str = NAME, **settings: Any) -> None:
         self.lab, self.context, self.name, self.settings = lab, context, name, settings
 
-    def play(self, *pis: str, check: bool = False, build: dict[str, Any] | None = None) -> Play:
+    def play(self, *pis: str, build: dict[str, Any] | None = None, options: Sequence[str] = ()) -> Play:
         """`build` has further keys."""
         builds = [{"name": self.name, "context": str(self.context), **(build or {})}]
         variables = json.dumps({"job_images_builds": builds, **self.settings})
-        arguments = ["--limit", ",".join(pis), "-e", variables, *(["--check"] if check else [])]
-        return self.lab.play(*arguments, playbook="pifleet.ci.job_images")
+        return self.lab.play("--limit", ",".join(pis), "-e", variables, *options, playbook="pifleet.ci.job_images")
 
     def dockerfile(self, *lines: str) -> None:
         """Write it, to begin with the image of the lab's jobs."""
@@ -86,7 +85,7 @@ def unchanged(play: Play, *pis: str) -> None:
 
 def test_an_image_is_built(images: Images, pis: dict[str, Host]) -> None:
     args = {"args": {"BOARD": "rpi4"}}
-    would = images.play(PI, check=True, build=args)
+    would = images.play(PI, options=["--check"], build=args)
     assert (would.code, f"Would build {NAME}" in would.output, image_id(pis[PI], NAME)) == (0, True, ""), would.output
     play = images.play(PI, build=args)
     assert (play.code, builders(play)) == (0, 1), play.output
@@ -94,7 +93,7 @@ def test_an_image_is_built(images: Images, pis: dict[str, Host]) -> None:
     assert said.split("\n") == ["rpi4", "Dockerfile", "tool", "a tool"]
     assert leftovers(pis[PI]) == ""
     unchanged(images.play(PI, build=args), PI)
-    unchanged(images.play(PI, check=True, build=args), PI)
+    unchanged(images.play(PI, options=["--check"], build=args), PI)
 
 
 def test_a_build_that_fails_leaves_the_image_before(images: Images, pis: dict[str, Host]) -> None:
@@ -156,7 +155,7 @@ def reference(pis: dict[str, Host]) -> str:
 
 
 def test_one_pi_builds_for_both(shared: Images, pis: dict[str, Host], reference: str) -> None:
-    play = shared.play(PI, OTHER)
+    play = shared.play(PI, OTHER, options=["-vvv", "--diff"])
     assert (play.code, builders(play)) == (0, 1), play.output
     secrets = (PASSWORD, base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode())
     assert [secret for secret in secrets if secret in play.output] == []

@@ -116,8 +116,16 @@ def test_what_differs_is_done(play: Play) -> None:
 
 @on_one_core
 def test_check_mode_reports(play: Play) -> None:
-    cases = {name: ({}, {**given, "job_images_builds": [TOOLS]}) for name, given in {"": {}, "shared": SHARED}.items()}
-    assert steps(play, cases, "--check") == {"": ["report.yml tools:1"], "shared": [f"report.yml {IN_REGISTRY}"]}
+    """Also on a Pi on which the playbook site would install Docker Engine and the login first."""
+    bare = host(engine=None, engine_error="It does not answer.")
+    given = {"": {}, "shared": SHARED, "bare": bare, "no login yet": {**SHARED, **LOGINS}}
+    cases = {name: ({}, {"job_images_builds": [TOOLS], **more}) for name, more in given.items()}
+    assert steps(play, cases, "--check") == {
+        "": ["report.yml tools:1"],
+        "shared": [f"report.yml {IN_REGISTRY}"],
+        "bare": ["report.yml tools:1"],
+        "no login yet": [f"report.yml {IN_REGISTRY}"],
+    }
 
 
 @on_one_core
@@ -203,6 +211,7 @@ def test_the_reason_of_a_failure(play: Play) -> None:
     variables = {"ansible.builtin.include_vars": str(ROOT / "roles/job_images/vars/main.yml")}
     many = "Error building a - code: 1, message: no, logs: [" + ", ".join(f"'line {n}'" for n in range(20)) + "]"
     failed = {"builder": {"msg": many}, "push": {"msg": "Error pushing image a: no route"}, "none": {}}
+    failed["tar"] = {"stderr": "tar: no space\n", "msg": "non-zero return code"}
     cases: dict[str, Any] = {
         name: (
             [variables, show("_job_images_failure")],
@@ -215,6 +224,7 @@ def test_the_reason_of_a_failure(play: Play) -> None:
         "builder": "\n".join(["Error building a - code: 1, message: no", *(f"line {n}" for n in range(12, 20))]),
         "push": "Error pushing image a: no route",
         "none": "Build",
+        "tar": "tar: no space\n",
     }
 
 
