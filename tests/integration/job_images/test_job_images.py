@@ -16,7 +16,7 @@ from lab.fleet import Lab, Play
 from lab.private_registry import PASSWORD, REGISTRY, USERNAME, start_private_registry, stop_private_registry
 from testinfra.host import Host
 
-pytestmark = [only_in("default"), takes(330, "job images"), pytest.mark.timeout(900)]
+pytestmark = [only_in("default"), takes(350, "job images"), pytest.mark.timeout(900)]
 
 PI, OTHER = "pi-02", "pi-01"
 NAME = "ci.example.com/tools:1"
