@@ -45,8 +45,8 @@ pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
     assert list(RECIPES) == [
-        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry", OWN_IMAGE,
-        S3, "A GitLab with another name inside",
+        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry",
+        OWN_IMAGE, S3, "A GitLab with another name inside",
     ]  # fmt: skip
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
