@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
         except HostFileError as error:
             raise AnsibleActionFail(f"{inventory_name}: {error}") from None
         reply.update(combined(registered.results))
-        reply["warnings"] = list(dict.fromkeys(registered.warnings))
+        reply["warnings"] = list(dict.fromkeys([*cluster.warnings, *registered.warnings]))
         if registered.failures:
             raise AnsibleActionFail("\n".join(registered.failures), result=reply)
         return reply

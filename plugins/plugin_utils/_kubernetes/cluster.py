@@ -49,10 +49,11 @@ class Refused(Exception):
 
 
 class Cluster:
-    """A session with one API server. timeout: seconds for each wait on it."""
+    """A session with one API server. timeout: seconds for each wait on it. warnings: what is dangerous about it."""
 
     def __init__(self, api: Any, context: str, timeout: float) -> None:
         self._api, self._context, self._timeout = api, context, timeout
+        self.warnings = list(self._dangers(api.api_client.configuration))
 
     def __str__(self) -> str:
         return f"the cluster of context {self._context}"
@@ -85,6 +86,16 @@ class Cluster:
         if found is None:
             raise HostFileError(f"What answers at {self} is no API server: its answer is not a JSON object.")
         return found
+
+    def _dangers(self, settings: Any) -> Iterator[str]:
+        """As of the connection with GitLab."""
+        if settings.host.startswith("http://"):
+            yield f"The connection with {self} is not encrypted: whoever is in between reads the tokens. Use https."
+        elif not settings.verify_ssl:
+            yield (
+                f"The certificate of {self} is not checked (insecure-skip-tls-verify): whoever is in between can read "
+                "the tokens. Give certificate-authority in the kubeconfig."
+            )
 
     def _refusal(self, error: Any) -> Exception:
         if not error.status:  # the client's way to say that TLS was not agreed on
@@ -124,6 +135,8 @@ def connected(kubeconfig: str, context: str, timeout: float) -> Iterator[Cluster
                 )
             except Exception as error:  # it raises what its parsers and the programs for credentials raise
                 raise HostFileError(_unusable(kubeconfig, context, error)) from None
+            if not settings.verify_ssl:
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the warning is ours
             with client.ApiClient(settings) as session:
                 yield Cluster(client.CoreV1Api(session), context, timeout)
         finally:

@@ -49,6 +49,10 @@ def test_the_context_that_is_named_counts_not_the_current_one(server: fake_kuber
     server.clusters["office"].put("ci", "runner", {"a": b"office"})
     text = json.dumps({**json.loads(server.kubeconfig()), "current-context": "home"})
     with connected(write(tmp_path, text), "office", TIMEOUT) as cluster:
+        assert cluster.warnings == [
+            "The connection with the cluster of context office is not encrypted: whoever is in between reads the "
+            "tokens. Use https."
+        ]
         assert cluster.read_secret("ci", "runner")["data"] == {"a": base64.b64encode(b"office").decode()}
     assert server.clusters["home"].journal == []
 
@@ -123,6 +127,13 @@ def test_an_authority_and_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.M
             with connected(kubeconfig, "home", TIMEOUT) as session:
                 assert list((tmp_path / "tmp").rglob("*"))
                 assert session.read_secret("ci", "runner")["metadata"]["name"] == "runner"
+                assert session.warnings == []
             assert list((tmp_path / "tmp").rglob("*")) == []
+        settings = json.loads(server.kubeconfig("home"))
+        settings["clusters"][0]["cluster"] |= {"insecure-skip-tls-verify": True}
+        del settings["clusters"][0]["cluster"]["certificate-authority"]
+        with connected(write(tmp_path, json.dumps(settings)), "home", TIMEOUT) as session:
+            assert session.read_secret("ci", "runner")["metadata"]["name"] == "runner"
+            assert "is not checked (insecure-skip-tls-verify)" in session.warnings[0]
         server.ca_path = None
         assert "cannot be trusted" in failure(write(tmp_path, server.kubeconfig("home")))

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import FilePort
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.secret_file import derived_system_id, secret_data
-from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
 from registration_cluster import NAME, NAMESPACE, Clusters, InCluster
@@ -265,6 +266,54 @@ def test_a_namespace_that_is_deleted_and_made_again_during_a_run(
     assert world.with_key(KEY) == list(world.gitlab.runners)
     assert len(world.gitlab.runners) == 1
     assert world.register(place).actions == []
+
+
+ENTRY = '[[runners]]\nname = "docker"\nurl = "https://gitlab.example.com"\nid = 1\ntoken = "glrt-x"\n'
+
+
+def others_change_it(place: InCluster) -> None:
+    place.cluster.put(NAMESPACE, NAME, {**values(place), "config.toml": b"concurrent = 2\n"})
+
+
+def others_delete_it(place: InCluster) -> None:
+    place.content = None
+
+
+def others_make_it_again(place: InCluster) -> None:
+    """As it was, but it is another one."""
+    before = values(place)
+    place.content = None
+    place.cluster.put(NAMESPACE, NAME, before)
+
+
+WRITES: dict[str, Callable[[FilePort, HostFile], HostFile]] = {
+    "change": lambda port, seen: port.replace(seen, f"concurrent = 1\n{ENTRY}"),
+    "empty": lambda port, seen: port.replace(seen, ""),
+    "take back": lambda port, seen: port.remove(seen),
+}
+
+
+@pytest.mark.parametrize("meddle", [others_change_it, others_delete_it, others_make_it_again])
+@pytest.mark.parametrize("write", WRITES)
+def test_what_is_not_as_it_was_read_is_not_written(
+    place: InCluster, meddle: Callable[[InCluster], None], write: str
+) -> None:
+    port = place.port(Run())
+    seen = port.replace(port.read(), ENTRY)
+    meddle(place)
+    before = place.cluster.values(NAMESPACE, NAME)
+    with pytest.raises(HostFileConflict):
+        WRITES[write](port, seen)
+    assert place.cluster.values(NAMESPACE, NAME) == before
+
+
+def test_what_others_made_since_is_not_written(place: InCluster) -> None:
+    port = place.port(Run())
+    seen = port.read()
+    place.content = "concurrent = 2\n"
+    with pytest.raises(HostFileConflict):
+        port.replace(seen, ENTRY)
+    assert place.content == "concurrent = 2\n"
 
 
 def test_a_change_by_others_during_a_run_is_kept(world: World, place: InCluster) -> None:

@@ -105,6 +105,7 @@ def test_check_then_do_then_again_then_remove(play: ClusterPlay) -> None:
     cluster.journal.clear()
     again = play.register()
     assert (again["changed"], again["actions"]) == (False, [])
+    assert any("cluster of context k3s is not encrypted" in warning for warning in again["warnings"])
     assert play.world.requests() == ["GET /runners/1", "POST /runners/verify"]
     assert cluster.journal == [("get", "secrets")]
 
