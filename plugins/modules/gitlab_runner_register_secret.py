@@ -44,6 +44,7 @@ options:
     description:
       - The name of the Secret. It is created and, with the last entry, deleted. Keys of others in it stay.
       - A Secret with a token that was not put there by this module is refused.
+      - Runners of one namespace need different names, even if they are in different Secrets.
     type: str
     required: true
 notes:

@@ -27,7 +27,7 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS = 401, 403, 404, 409, 429
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,10 @@ class Cluster:
                 "needs the certificate of the authority that signed the API server's."
             )
         answer = _object(error.body)
+        if error.status == TOO_MANY_REQUESTS:  # said in plain text
+            return HostFileError(f"The API server of {self} has too many requests at the moment (429); run it again.")
+        if error.status >= 500 and answer is None:
+            return HostFileError(f"The API server of {self}, or a proxy before it, is not working ({error.status}).")
         if answer is None or answer.get("kind") != "Status":
             return HostFileError(f"What answers at {self} is no API server: it says {error.status} in its own words.")
         if error.status == UNAUTHORIZED:

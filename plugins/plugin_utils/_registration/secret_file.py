@@ -85,7 +85,7 @@ class Secret:
         except Refused as refusal:
             if refusal.status.code != NOT_FOUND:  # nor does a namespace that is gone hold a Secret
                 raise self._sentence("get", refusal) from None
-            seen = self._nothing()
+            seen = self._nothing(self._derived_system_id())
         if not self._was_read:
             self._was_read, self._keys_before = True, seen.keys
         self._readings.note(seen)
@@ -125,7 +125,7 @@ class Secret:
         if delete and seen.keys <= set(keys):
             options = {"preconditions": {"resourceVersion": seen.resource_version}}
             self._write("delete", self._cluster.delete_secret, self._namespace, self._name, options)
-            return self._noted(self._nothing())
+            return self._noted(self._nothing(seen.system_id))
         gone = {key: None for key in keys if key in seen.keys}
         return self._noted(self._file(self._patch(seen, gone)))
 
@@ -187,8 +187,8 @@ class Secret:
             keys=frozenset(values),
         )
 
-    def _nothing(self) -> SecretFile:
-        return SecretFile(str(self), False, "", None, self._derived_system_id(), False)
+    def _nothing(self, system_id: str) -> SecretFile:
+        return SecretFile(str(self), exists=False, content="", sha256=None, system_id=system_id, system_id_seeded=False)
 
     def _decoded(self, data: Mapping[str, str]) -> dict[str, str]:
         values = {key: base64.b64decode(value) for key, value in data.items()}

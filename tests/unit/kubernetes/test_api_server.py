@@ -90,7 +90,9 @@ def test_an_api_server_that_is_not_there(tmp_path: Path) -> None:
     [
         ("cut", "cut the connection before its answer was complete"),
         (PlainTextResponse("Welcome"), "is no API server: its answer is not a JSON object"),
-        (PlainTextResponse("no", 502), "is no API server: it says 502 in its own words"),
+        (PlainTextResponse("no", 404), "is no API server: it says 404 in its own words"),
+        (PlainTextResponse("no", 502), "or a proxy before it, is not working (502)"),
+        (PlainTextResponse("Too many requests, please try again.", 429), "too many requests at the moment (429)"),
         (JSONResponse({"message": "no"}, 403), "is no API server: it says 403 in its own words"),
         (Response(status_code=302, headers={"Location": "http://127.0.0.1:9/"}), "is no API server: it says 302"),
     ],

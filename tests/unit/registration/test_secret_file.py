@@ -128,6 +128,7 @@ def test_the_system_id_that_stands_there_counts(world: World, place: InCluster) 
     place.cluster.forbidden = {("get", "namespaces")}
     assert world.register(place).observed.system_id == "r_abcdefABCDEF"
     assert values(place)[".runner_system_id"] == b"r_abcdefABCDEF"
+    assert world.register(place, state="absent").actions == ["deleted", "entry_removed"]
 
 
 def test_two_runners_have_no_token_for_the_chart(world: World, place: InCluster) -> None:
