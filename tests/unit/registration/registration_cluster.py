@@ -6,13 +6,13 @@ To tests it looks like a Pi: a new card is a namespace that was deleted and made
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import fake_kubernetes
-from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster import Cluster, connected
+from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster import Cluster, Refused, connected
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import FilePort
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.secret_file import (
     CONFIG,
@@ -36,19 +36,33 @@ class WatchedCluster:
         return str(self._cluster)
 
     def read_secret(self, namespace: str, name: str) -> Any:
-        return self._run.event("read", lambda: self._cluster.read_secret(namespace, name))
+        return self._event("read", lambda: self._cluster.read_secret(namespace, name))
 
     def create_secret(self, namespace: str, body: Mapping[str, Any]) -> Any:
-        return self._run.event("write", lambda: self._cluster.create_secret(namespace, body))
+        return self._event("write", lambda: self._cluster.create_secret(namespace, body))
 
     def patch_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Any:
-        return self._run.event("write", lambda: self._cluster.patch_secret(namespace, name, body))
+        return self._event("write", lambda: self._cluster.patch_secret(namespace, name, body))
 
     def delete_secret(self, namespace: str, name: str, options: Mapping[str, Any]) -> Any:
-        return self._run.event("remove", lambda: self._cluster.delete_secret(namespace, name, options))
+        return self._event("remove", lambda: self._cluster.delete_secret(namespace, name, options))
 
     def read_namespace(self, name: str) -> Any:
-        return self._run.event("identify", lambda: self._cluster.read_namespace(name))
+        return self._event("identify", lambda: self._cluster.read_namespace(name))
+
+    def _event(self, name: str, request: Callable[[], Any]) -> Any:
+        """A refusal is an answer like any other: what strikes after the event strikes after it, too."""
+
+        def answered() -> Any:
+            try:
+                return request()
+            except Refused as refusal:
+                return refusal
+
+        answer = self._run.event(name, answered)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
 
 
 class InCluster(Pi):
