@@ -42,13 +42,17 @@ KEPT = {
 }
 
 # Seen with `gitlab-runner lint` 19.3.0 and in no tag: without these in the right form the whole file fails to load.
+# clone_url loads in any form; without a scheme GitLab Runner passes it over.
 FORMATS = {
+    "runners.clone_url": "git_url",
     "runners.machine.autoscaling.Periods": "periods",
     "runners.machine.autoscaling.Timezone": "timezone",
     "runners.monitoring.job_queuing_durations.jobs_running_for_project": "regexp",
     "runners.monitoring.job_queuing_durations.periods": "periods",
     "runners.monitoring.job_queuing_durations.timezone": "timezone",
 }
+
+ANY_CASE = {"runners.cache.s3.AuthenticationType", "runners.cache.s3.ServerSideEncryption"}
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +61,7 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
     if "managed" in kept:
         kept["managed"] = True
     note = entry.get("note", "")
-    if "compared without case" in note:
+    if "compared without case" in note or entry["path"] in ANY_CASE:
         kept["any_case"] = True
     if "must contain %s" in note:
         kept["contains"] = "%s"

@@ -6,6 +6,13 @@
 
 from __future__ import annotations
 
-from .build import docker_job_image, helper_image, job_image, runner_image
+from .build import (
+    docker_in_docker_image,
+    docker_job_image,
+    git_job_image,
+    helper_image,
+    job_image,
+    runner_image,
+)
 
-__all__ = ["docker_job_image", "helper_image", "job_image", "runner_image"]
+__all__ = ["docker_in_docker_image", "docker_job_image", "git_job_image", "helper_image", "job_image", "runner_image"]

@@ -37,43 +37,47 @@ _EXCLUDED = (
 _INCLUDED = ("./usr/sbin/update-ca-certificates",)
 
 
-def base_image(packages: Sequence[str]) -> str:
-    """Return the tag of an image with these Debian packages and their dependencies, built if missing."""
-    archive = _archive(packages, "")
+def base_image(packages: Sequence[str], sbin: Sequence[str] = ()) -> str:
+    """Return the tag of an image with these Debian packages and their dependencies, built if missing.
+
+    sbin: which programs of /usr/sbin it keeps.
+    """
+    archive = _archive(packages, "", sbin)
     tag = f"pifleet/base:{archive.stem.removeprefix('base-')}"
     if not docker("images", "-q", tag):
-        docker("import", str(base_archive(packages)), tag)
+        docker("import", str(base_archive(packages, sbin=sbin)), tag)
     return tag
 
 
-def base_archive(packages: Sequence[str], architecture: str = "") -> Path:
+def base_archive(packages: Sequence[str], architecture: str = "", sbin: Sequence[str] = ()) -> Path:
     """Return a tarball of these Debian packages and their dependencies, built if missing.
 
-    architecture: as dpkg has it, this machine's if empty.
+    architecture: as dpkg has it, this machine's if empty. sbin: which programs of /usr/sbin it keeps.
     """
-    archive = _archive(packages, architecture)
+    archive = _archive(packages, architecture, sbin)
     if not archive.exists():
         say(f"unpacking {', '.join(packages)} ({_SUITE}, {architecture or 'this architecture'})")
-        _unpack(packages, architecture, archive)
+        _unpack(packages, architecture, archive, sbin)
     return archive
 
 
-def _archive(packages: Sequence[str], architecture: str) -> Path:
-    inputs = [_SUITE, *packages, *_EXCLUDED, *_INCLUDED, *([architecture] if architecture else [])]
+def _archive(packages: Sequence[str], architecture: str, sbin: Sequence[str]) -> Path:
+    inputs = [_SUITE, *packages, *_EXCLUDED, *_INCLUDED, *sbin, *([architecture] if architecture else [])]
     return CACHE / f"base-{hashlib.sha256(' '.join(inputs).encode()).hexdigest()[:12]}.tar"
 
 
-def _unpack(packages: Sequence[str], architecture: str, archive: Path) -> None:
+def _unpack(packages: Sequence[str], architecture: str, archive: Path, sbin: Sequence[str]) -> None:
     unfiltered, filtered = archive.with_suffix(".unfiltered.tar"), archive.with_suffix(".filtered.tar")
     options = (f"--architectures={architecture}",) if architecture else ()
     bootstrap(_SUITE, unfiltered, variant="extract", packages=",".join(["base-files", *packages]), options=options)
+    included = {*_INCLUDED, *(f"./usr/sbin/{name}" for name in sbin)}
     with tarfile.open(unfiltered) as source, tarfile.open(filtered, "w") as target:
         for member in source:
-            if _is_included(member.name):
+            if member.name in included or not _is_excluded(member.name):
                 target.addfile(member, source.extractfile(member) if member.isreg() else None)
     unfiltered.unlink()
     os.replace(filtered, archive)
 
 
-def _is_included(name: str) -> bool:
-    return name in _INCLUDED or not any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXCLUDED)
+def _is_excluded(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXCLUDED)

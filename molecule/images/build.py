@@ -20,6 +20,8 @@ _STANDIN = ROOT / "tests" / "runner_standin"
 _CONFIG_SCHEMA = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
+_DIND_PACKAGES = ("busybox-static", "ca-certificates", "containerd", "docker.io", "iptables", "openssl", "runc")
+_DIND_SBIN = ("docker-proxy", "dockerd", "iptables-nft", "runc", "xtables-nft-multi")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Recipe:
     """From Debian."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Path in the image -> file or directory."""
+    sbin: tuple[str, ...] = ()
+    """Which programs of /usr/sbin it has."""
 
 
 def runner_image() -> str:
@@ -81,6 +85,7 @@ def helper_image() -> str | None:
     files = {
         "usr/bin/gitlab-runner-helper": Path(program),
         "usr/bin/gitlab-runner-build": _DIRECTORY / "runner" / "gitlab-runner-build",
+        "entrypoint": _DIRECTORY / "runner" / "helper-entrypoint",
     }
     dockerfile = _DIRECTORY / "runner" / "helper.Dockerfile"
     return _build(Recipe("pifleet/gitlab-runner-helper:local", dockerfile, _HELPER_PACKAGES, files))
@@ -102,9 +107,21 @@ def docker_job_image() -> str:
     return _build(Recipe("pifleet/job:docker", dockerfile, ("busybox-static", "docker-cli")))
 
 
+def git_job_image() -> str:
+    """Return the image of jobs that use Git: busybox and git."""
+    dockerfile = _DIRECTORY / "job" / "Dockerfile"
+    return _build(Recipe("pifleet/job:git", dockerfile, ("busybox-static", "ca-certificates", "git")))
+
+
+def docker_in_docker_image() -> str:
+    """Return the image of the service docker:dind: a Docker engine of Debian's packages."""
+    files = {"usr/bin/dind": _DIRECTORY / "dind" / "dind"}
+    return _build(Recipe("pifleet/docker:dind", _DIRECTORY / "dind" / "Dockerfile", _DIND_PACKAGES, files, _DIND_SBIN))
+
+
 def _build(recipe: Recipe) -> str:
     """Build an image unless it is up to date, and return its tag."""
-    base = base_image(recipe.packages)
+    base = base_image(recipe.packages, recipe.sbin)
     with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
         write_context(recipe, Path(folder))
         current = digest(Path(folder), base)

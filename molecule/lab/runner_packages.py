@@ -36,10 +36,12 @@ def offer_packages(
     folder: Path,
     versions: Collection[str],
     broken: Collection[str] = (),
+    silent: Collection[str] = (),
     files: Mapping[str, Path] | None = None,
 ) -> Offer:
     """Put a repository with these versions of GitLab Runner on the Pi. Those in `broken` cannot be installed.
 
+    Those in `silent` run, and never speak to GitLab.
     folder: an empty one of this machine, for the packages and the key.
     files: of the program, runner_files() if None. Raises LabError.
     """
@@ -49,7 +51,15 @@ def offer_packages(
     pool = folder / distribution / "pool"
     pool.mkdir(parents=True)
     files = runner_files() if files is None else files
-    debs = {version: runner_packages(pool, version, files, version in broken) for version in versions}
+    program = folder / "silent"
+    program.write_text("#!/bin/sh\nexec sleep infinity\n")
+    program.chmod(0o755)
+    debs = {
+        version: runner_packages(
+            pool, version, {"usr/bin/gitlab-runner": program} if version in silent else files, version in broken
+        )
+        for version in versions
+    }
     index = folder / distribution / "dists" / codename / "main" / f"binary-{architecture}"
     index.mkdir(parents=True)
     packages = "\n".join(_stanza(deb) for each in debs.values() for deb in each)

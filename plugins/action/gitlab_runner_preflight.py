@@ -10,6 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.cache import cache_problems
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.memory import memory_limits
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
@@ -73,7 +74,7 @@ class ActionModule(ActionBase):
 
 def _setting_problems(options: dict[str, Any]) -> list[str]:
     try:
-        validate_settings(options["global"], options["runners"], unknown_keys=options["unknown_keys"])
+        valid = validate_settings(options["global"], options["runners"], unknown_keys=options["unknown_keys"])
     except SchemaError as error:
         return error.problems
-    return []
+    return cache_problems(valid.runners)

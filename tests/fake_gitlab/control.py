@@ -20,7 +20,18 @@ from fake_gitlab.settings import update_settings
 from fake_gitlab.state import FakeGitLab
 from fake_gitlab.status import deprecated_rest_status, manager_status, page_status
 
-_JOB_OPTIONS = {"after_script", "image", "services", "tag_list", "variables", "timeout", "protected", "only_runner_id"}
+_JOB_OPTIONS = {
+    "after_script",
+    "cache",
+    "image",
+    "only_runner_id",
+    "protected",
+    "services",
+    "sha",
+    "tag_list",
+    "timeout",
+    "variables",
+}
 
 
 def state(gitlab: FakeGitLab, call: Call) -> Reply:

@@ -10,8 +10,6 @@ from fake_gitlab.jobs import Job
 from fake_gitlab.runners import Runner
 from fake_gitlab.state import FakeGitLab
 
-# Every job is of this commit; there is no repository, jobs run with GIT_STRATEGY none.
-_SHA = "0" * 39 + "1"
 _BRANCH = "main"
 
 
@@ -41,7 +39,7 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
             "repo_url": f"{url}.git",
             "repo_object_format": "sha1",
             "ref": _BRANCH,
-            "sha": _SHA,
+            "sha": job.sha,
             "before_sha": "0" * 40,
             "ref_type": "branch",
             "refspecs": [f"+refs/heads/{_BRANCH}:refs/remotes/origin/{_BRANCH}"],
@@ -53,9 +51,9 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
         "variables": _variables(gitlab, job, runner, origin, url),
         "steps": _steps(job, timeout),
         "image": {"name": job.image} if job.image else None,
-        "services": [{"name": service} for service in job.services],
+        "services": [_service(service) for service in job.services],
         "artifacts": [],
-        "cache": [],
+        "cache": [_cache(job, cache) for cache in job.cache],
         "credentials": [],
         "dependencies": [],
         "hooks": [],
@@ -68,6 +66,14 @@ def job_response(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str) -> d
     }
 
 
+def _service(service: str | dict[str, Any]) -> dict[str, Any]:
+    """service: as in .gitlab-ci.yml."""
+    if isinstance(service, str):
+        return {"name": service}
+    variables = [{"key": key, "value": value, "public": True} for key, value in service.get("variables", {}).items()]
+    return {**service, "variables": variables}
+
+
 def _steps(job: Job, timeout: int) -> list[dict[str, Any]]:
     steps = [("script", job.script, "on_success", False)]
     if job.after_script:
@@ -76,6 +82,20 @@ def _steps(job: Job, timeout: int) -> list[dict[str, Any]]:
         {"name": name, "script": script, "timeout": timeout, "when": when, "allow_failure": allow_failure}
         for name, script, when, allow_failure in steps
     ]
+
+
+def _cache(job: Job, cache: dict[str, Any]) -> dict[str, Any]:
+    """GitLab keeps caches of protected refs apart, as projects do by default (separated_caches)."""
+    kind = "protected" if job.protected else "non_protected"
+    return {
+        "key": f"{cache.get('key', 'default')}-{kind}",
+        "untracked": cache.get("untracked", False),
+        "unprotect": cache.get("unprotect", False),
+        "policy": cache.get("policy", "pull-push"),
+        "paths": cache.get("paths", []),
+        "when": cache.get("when", "on_success"),
+        "fallback_keys": [],
+    }
 
 
 def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: str) -> list[dict[str, Any]]:
@@ -93,8 +113,8 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "CI_JOB_NAME": job.name,
         "CI_JOB_STAGE": "test",
         "CI_JOB_URL": f"{origin}/jobs/{job.id}",
-        "CI_COMMIT_SHA": _SHA,
-        "CI_COMMIT_SHORT_SHA": _SHA[:8],
+        "CI_COMMIT_SHA": job.sha,
+        "CI_COMMIT_SHORT_SHA": job.sha[:8],
         "CI_COMMIT_REF_NAME": _BRANCH,
         "CI_COMMIT_BRANCH": _BRANCH,
         "CI_DEFAULT_BRANCH": _BRANCH,
@@ -107,6 +127,7 @@ def _variables(gitlab: FakeGitLab, job: Job, runner: Runner, origin: str, url: s
         "GIT_STRATEGY": "none",
     }
     public = [{"key": key, "value": value, "public": True, "masked": False} for key, value in predefined.items()]
-    custom = [{"key": key, "value": value, "public": False, "masked": False} for key, value in job.variables.items()]
+    # Those of .gitlab-ci.yml are public, those of a project are not.
+    custom = [{"key": key, "value": value, "public": True, "masked": False} for key, value in job.variables.items()]
     token = {"key": "CI_JOB_TOKEN", "value": job.token, "public": False, "masked": True}
     return [*public, token, *custom]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 RUNNING = ("running", "canceling")
 STATUSES = ("created", "pending", "running", "canceling", "success", "failed", "canceled")
@@ -20,13 +21,19 @@ class Job:
     script: list[str]
     after_script: list[str] = field(default_factory=list)
     image: str | None = None
-    services: list[str] = field(default_factory=list)
+    services: list[str | dict[str, Any]] = field(default_factory=list)
+    """As in .gitlab-ci.yml: images, or dictionaries with `name`, `alias`, `command`, `entrypoint`, `variables`."""
     tag_list: list[str] = field(default_factory=list)
+    cache: list[dict[str, Any]] = field(default_factory=list)
+    """As in a .gitlab-ci.yml: `key`, `paths`, `policy`, `when`, `untracked`."""
     variables: dict[str, str] = field(default_factory=dict)
+    """Those of .gitlab-ci.yml."""
     timeout: int = 3600
     """Seconds."""
     protected: bool = False
     """Whether its ref is protected; a runner with `access_level` ref_protected takes only such jobs."""
+    sha: str = "0" * 39 + "1"
+    """Of the commit, which the default is not: there is no repository, and jobs run with GIT_STRATEGY none."""
     only_runner_id: int | None = None
     """Only this runner may take the job. Not a feature of GitLab."""
     status: str = "pending"

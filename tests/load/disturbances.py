@@ -94,15 +94,19 @@ def _without_newer_engine(fleet: Fleet, number: int) -> list[str]:
 
 
 def _newer_all(fleet: Fleet, number: int) -> None:
-    """Newer engines, and another image under the tag that the Pis have."""
+    """Newer engines, and another image under the tag that the Pis have, or another version of the package."""
     for pi in fleet.pis:
         offer_engine(fleet.lab, pi, number)
+    if fleet.mode == "package":
+        _other_package(fleet, number)
+        return
     _, _, name = fleet.settings.get("gitlab_runner_image", fleet.lab.variables["gitlab_runner_image"]).partition("/")
     push_runner(fleet.lab, name, str(number))
 
 
 def _not_upgraded(fleet: Fleet, number: int) -> list[str]:
-    return [*_without("the newer package", fleet.failing(_has_engine(number))), *_without_image(fleet, number)]
+    without_runner = _without_package if fleet.mode == "package" else _without_image
+    return [*_without("the newer package", fleet.failing(_has_engine(number))), *without_runner(fleet, number)]
 
 
 def _without_runner(fleet: Fleet, number: int) -> list[str]:
@@ -148,11 +152,10 @@ DISTURBANCES: dict[str, Disturbance] = {
         _without_newer_engine,
     ),
     "upgrade": Disturbance(
-        "newer packages of the engine on all Pis, and another image under the tag of GitLab Runner",
+        "newer packages of the engine on all Pis, and another image under the tag of GitLab Runner or another package",
         _newer_all,
         _UPGRADE,
         _not_upgraded,
-        modes=IMAGE_MODES,
     ),
     "remove": Disturbance(
         "a Pi leaves the fleet; later it comes back",

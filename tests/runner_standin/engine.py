@@ -74,6 +74,10 @@ class Engine:
         """Create a container and return its id."""
         return self._call("POST", f"/containers/create?{urllib.parse.urlencode({'name': name})}", settings)["Id"]
 
+    def container(self, container: str) -> Any:
+        """What the engine says of a container: its Config, NetworkSettings and more."""
+        return self._call("GET", f"/containers/{container}/json")
+
     def start(self, container: str) -> None:
         self._call("POST", f"/containers/{container}/start")
 
@@ -82,6 +86,20 @@ class Engine:
 
     def remove_container(self, container: str) -> None:
         self._call("DELETE", f"/containers/{container}?force=true&v=true")
+
+    def read(self, container: str, path: str) -> bytes | None:
+        """A tar of a file or directory in a container, under its last name; None where there is none."""
+        try:
+            return self._request("GET", f"/containers/{container}/archive?{urllib.parse.urlencode({'path': path})}")
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def write(self, container: str, path: str, archive: bytes) -> None:
+        """Unpack a tar in a directory of a container."""
+        query = urllib.parse.urlencode({"path": path})
+        self._request("PUT", f"/containers/{container}/archive?{query}", archive)
 
     def attach(self, container: str) -> socket.socket:
         """Attach to a created container before its start: a stream to its stdin, and from its stdout and stderr."""
@@ -98,12 +116,17 @@ class Engine:
         return json.loads(self._request(method, path, body) or b"null")
 
     def _request(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         connection = self._connection()
         try:
-            content = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, content, {"Content-Type": "application/json", **(headers or {})})
+            kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+            content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request(method, path, content, {"Content-Type": kind, **(headers or {})})
             response = connection.getresponse()
             reply = response.read()
         except (OSError, http.client.HTTPException) as error:

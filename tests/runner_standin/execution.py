@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner_standin import VERSION
+from runner_standin.cache import CacheStore
 from runner_standin.config import Runner
 from runner_standin.docker_executor import DockerExecutor
 from runner_standin.gitlab import Client
 from runner_standin.jobs import Job, JobFailed, Step, system_failure
 from runner_standin.shell_executor import ShellExecutor
+from runner_standin.sources import get_sources
 from runner_standin.stop import Cause, JobStopped, Stop
 from runner_standin.trace import Reporter, Trace
 
@@ -51,22 +54,44 @@ def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_direct
 def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
     if job.unsupported:
         raise system_failure(f"the stand-in for GitLab Runner has no {', no '.join(job.unsupported)}")
+    if job.services and runner.executor != "docker":
+        raise system_failure(f"the stand-in for GitLab Runner has no services for the executor {runner.executor}")
+    if job.caches and runner.settings.get("cache", {}).get("Type") != "s3":
+        raise system_failure(
+            "the stand-in for GitLab Runner has caches in S3 buckets only: set Type in [runners.cache]"
+        )
+    caches = CacheStore(runner, job.project_id, trace.write_line)
     executor: DockerExecutor | ShellExecutor
     if runner.executor == "docker":
-        executor = DockerExecutor(runner, job)
+        executor = DockerExecutor(runner, job, trace.write_line)
     else:
         executor = ShellExecutor(runner, job, working_directory, user)
     trace.write_line(executor.description)
     with executor:
-        failure = None
-        for step in job.steps:
-            if failure is not None and not step.always:
-                continue
-            exit_code = executor.run(step, trace.write, stop)
-            if exit_code:
-                failure = failure or _failure(step, exit_code, trace)
+        failure = _run_steps([get_sources(job, runner)] if job.git else [], None, executor, trace, stop)
+        if failure is None:
+            caches.restore(job.caches, executor)
+        failure = _run_steps(job.steps, failure, executor, trace, stop)
+        caches.archive(job.caches, executor, failure is None)
     if failure is not None:
         raise failure
+
+
+def _run_steps(
+    steps: Sequence[Step],
+    failure: JobFailed | None,
+    executor: DockerExecutor | ShellExecutor,
+    trace: Trace,
+    stop: Stop,
+) -> JobFailed | None:
+    """Return the first failure. After one only those steps are run that always are."""
+    for step in steps:
+        if failure is not None and not step.always:
+            continue
+        exit_code = executor.run(step, trace.write, stop)
+        if exit_code:
+            failure = failure or _failure(step, exit_code, trace)
+    return failure
 
 
 def _failure(step: Step, exit_code: int, trace: Trace) -> JobFailed | None:

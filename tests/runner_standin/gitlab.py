@@ -27,6 +27,7 @@ _FEATURES = dict.fromkeys(
         "raw_variables",
         "refspecs",
         "return_exit_code",
+        "services",
         "shared",
         "trace_checksum",
         "trace_reset",

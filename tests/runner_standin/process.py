@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import logging
 import signal
 import threading
@@ -45,6 +46,7 @@ class Process:
         self._jobs: dict[str, int] = collections.Counter()  # token -> requests and jobs in progress
         self._requesting: set[str] = set()
         self._stops: set[Stop] = set()
+        self._slots: dict[tuple[str, int], set[int]] = collections.defaultdict(set)  # token, project -> numbers in use
 
     def run(self) -> int:
         """Run until a signal ends the process; return the exit code. Raises Fatal."""
@@ -179,15 +181,19 @@ class Process:
     def _execute(self, job: Job, runner: Runner, client: Client) -> None:
         stop = Stop(job.timeout)
         with self._lock:
+            slots = self._slots[runner.token, job.project_id]
+            number = next(number for number in itertools.count() if number not in slots)
+            slots.add(number)
             self._stops.add(stop)
             if self._aborting:  # requested before the signal, received after it
                 stop.set(Cause.SHUTDOWN)
         try:
             self._feed_runner(runner)  # at once: more jobs may be pending
-            execute(job, runner, client, stop, self._working_directory, self._user)
+            execute(job.in_slot(number), runner, client, stop, self._working_directory, self._user)
         finally:
             with self._lock:
                 self._stops.discard(stop)
+                slots.discard(number)
 
     def _wait_for_jobs(self, timeout: float | None) -> bool:
         """Return True when no job is left, False after `timeout` seconds or another terminating signal."""

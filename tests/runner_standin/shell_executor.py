@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pwd
 import select
 import shutil
 import signal
 import subprocess
+import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class ShellExecutor:
 
     def run(self, step: Step, write: Callable[[bytes], None], stop: Stop) -> int:
         """Run one step and return its exit code. Raises JobStopped."""
-        directory = str(self._builds / self._job.project_path)
+        directory = str(self._directory)
         shell = self._runner.settings.get("shell") or ("bash" if shutil.which("bash") else "sh")
         process = subprocess.Popen(
             [shell],
@@ -63,6 +65,27 @@ class ShellExecutor:
             return process.wait()
         finally:
             _end(process)
+
+    def pack(self, paths: Sequence[str]) -> bytes:
+        """As Files has it."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in paths:
+                if (self._directory / path).exists():
+                    archive.add(self._directory / path, path)
+        return packed.getvalue()
+
+    def unpack(self, archive: bytes) -> None:
+        """As Files has it."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as source:
+            source.extractall(self._directory, filter="tar")
+        for path in self._builds.rglob("*"):
+            os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
+
+    @property
+    def _directory(self) -> Path:
+        return self._builds / self._job.project_path
 
     def _environment(self, directory: str) -> dict[str, str]:
         account = self._account

@@ -34,7 +34,7 @@ class Key:
     allowed_keys: tuple[str, ...] = ()
     any_case: bool = False  # enum is compared without regard to case
     contains: str = ""
-    format: str = ""  # periods (of the cron kind), timezone or regexp
+    format: str = ""  # periods (of the cron kind), timezone, regexp or git_url
     key_pattern: str = ""
     value_pattern: str = ""
     unit: str = ""

@@ -20,6 +20,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.values import n
 
 INTEGER = re.compile(r"0|-?[1-9]\d*")
 FLOAT = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+GIT_URL = re.compile(r"(https?|ssh)://[^/]", re.IGNORECASE)
 BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 REGISTRATION = ("url", "token", "token_obtained_at", "token_expires_at")
 ARTICLES = {
@@ -267,7 +268,10 @@ class _Validator:
         )
 
     def form(self, key: Key, item: Any, shown: str) -> None:
-        """A time zone, a period or an expression that GitLab Runner cannot read makes it reject the whole file."""
+        """A time zone, a period or an expression that GitLab Runner cannot read makes it reject the whole file.
+
+        An address for Git that has no scheme is passed over without a word.
+        """
         if not isinstance(item, str):
             return
         if key.format == "timezone" and not _is_timezone(item):
@@ -276,6 +280,10 @@ class _Validator:
             self.problem(shown, f"has the period {item!r} with fewer than 5 fields")
         if key.format == "regexp" and (fault := _regexp_fault(item)):
             self.problem(shown, f"is {item!r}, which is no regular expression: {fault}")
+        if key.format == "git_url" and item and not GIT_URL.match(item):
+            self.problem(
+                shown, "must begin with http://, https:// or ssh:// and a host; GitLab Runner ignores it otherwise"
+            )
 
     def names(self, key: Key, value: Mapping[str, Any], shown: str) -> None:
         present = {name: item for name, item in value.items() if item is not None}

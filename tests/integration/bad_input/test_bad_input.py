@@ -35,6 +35,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"gitlab_runner_runners": [{**DOCKER, "config": {"executor": "shell"}}]},
         ["docker of pi-0", "has the executor shell", "use the executor docker"],
     ),
+    "cache with half of its credentials": (
+        {"gitlab_runner_defaults": {"config": {"cache": {"Type": "s3", "s3": {"BucketName": "b", "AccessKey": "a"}}}}},
+        ["cache.s3 has credentials without SecretKey", "give both keys"],
+    ),
     "name twice": ({"gitlab_runner_runners": [DOCKER, DOCKER]}, ["gitlab_runner_runners", "docker"]),
 }
 """Settings, and words of the sentence that refuses them."""

@@ -9,20 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from integration.scenarios import only_in, takes
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
 from lab.runner_packages import Offer, offer_packages, withdraw_packages
+from registration_kill import MARK, kill_all
 from testinfra.host import Host
 
 PI = "pi-01"
 UNIT = "gitlab-runner.service"
-OLD, NEW, BROKEN = "19.3.0-1", "19.4.0-1", "19.9.0-1"
+OLD, NEW, SILENT, BROKEN = "19.3.0-1", "19.4.0-1", "19.8.0-1", "19.9.0-1"
+KEPT = "/var/lib/pifleet-ci/previous-packages"
 BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
-OURS = ("/etc/apt/sources.list.d/gitlab-runner.sources", f"/etc/systemd/system/{UNIT}.d", "/var/cache/pifleet-ci")
+OURS = (
+    "/etc/apt/sources.list.d/gitlab-runner.sources",
+    f"/etc/systemd/system/{UNIT}.d",
+    "/var/cache/pifleet-ci",
+    "/var/lib/pifleet-ci",
+)
 DOCKER = {
     "name": "docker",
     "gitlab": {"tag_list": ["rpi", "docker", PI]},
@@ -42,7 +53,7 @@ there_and_back = takes(140, "from the container to the package and back")
 def offer(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offer]:
     folder = tmp_path_factory.mktemp("packages") / "repository"
     folder.mkdir()
-    yield offer_packages(lab, PI, folder, [OLD, NEW, BROKEN], broken=[BROKEN])
+    yield offer_packages(lab, PI, folder, [OLD, NEW, SILENT, BROKEN], broken=[BROKEN], silent=[SILENT])
     withdraw_packages(lab, PI)
 
 
@@ -68,20 +79,27 @@ class Fleet:
     def __init__(self, lab: Lab, gitlab: GitLab, offer: Offer) -> None:
         self.lab, self.gitlab, self.offer = lab, gitlab, offer
 
-    def play(self, *arguments: str, playbook: str = "pifleet.ci.site", **settings: Any) -> Play:
-        return self.lab.play("--limit", PI, "-e", json.dumps(settings), *arguments, playbook=playbook)
+    def play(
+        self,
+        *arguments: str,
+        playbook: str = "pifleet.ci.site",
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Play:
+        limited = ("--limit", PI, "-e", json.dumps(settings))
+        return self.lab.play(*limited, *arguments, playbook=playbook, **(environment or {}))
 
     def container(self, **settings: Any) -> Play:
         return self.play(gitlab_runner_deployment="container", **settings)
 
-    def package(self, version: str = OLD, *arguments: str, playbook: str = "pifleet.ci.site", **settings: Any) -> Play:
+    def package(self, version: str = OLD, *arguments: str, **settings: Any) -> Play:
         wanted = {
             "gitlab_runner_deployment": "package",
             "gitlab_runner_package": {**self.offer.settings, "version": version},
             "gitlab_runner_runners": [DOCKER, SOCKET, SHELL],
             **settings,
         }
-        return self.play(*arguments, playbook=playbook, **wanted)
+        return self.play(*arguments, **wanted)
 
     def job(self, tag: str, *script: str) -> int:
         number: int = self.gitlab.call("POST", "/jobs", script=list(script), tag_list=[PI, tag])["id"]
@@ -102,6 +120,9 @@ class Fleet:
         assert job["status"] == "success", job["trace"]
         return str(job["trace"])
 
+    def upgrade(self, version: str, *arguments: str, **settings: Any) -> Play:
+        return self.package(version, *arguments, playbook="pifleet.ci.upgrade", **settings)
+
     @staticmethod
     def is_(play: Play) -> Play:
         assert play.code == 0, play.output
@@ -115,12 +136,33 @@ def pi(pis: dict[str, Host]) -> Host:
 
 def processes(pi: Host) -> list[str]:
     """The command lines of the processes that read a config.toml, also those in containers."""
-    shown: str = pi.check_output("ps -eo args")
+    shown: str = pi.check_output("ps -eo pid,args")
     return [
-        line
+        line.strip()
         for line in shown.splitlines()
         if re.search(r"(gitlab-runner|runner_standin) run ", line) and "init" not in line
     ]
+
+
+@contextmanager
+def never_two(pi: Host) -> Iterator[None]:
+    """Fails if two processes that read a config.toml are seen twice; a child looks like its parent before its exec."""
+    seen: list[set[str]] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.3):
+            seen.append(set(processes(pi)))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    assert len(seen) > 1
+    assert [both for before, after in pairwise(seen) if len(both := before & after) > 1] == []
 
 
 def active(pi: Host) -> str:
@@ -231,30 +273,116 @@ def loaded(pi: Host) -> int:
     return log.count("Configuration loaded")
 
 
-@takes(140)
-@pytest.mark.usefixtures("packaged")
-def test_another_version_waits_for_jobs_and_a_broken_one_is_given_up(fleet: Fleet, pi: Host) -> None:
-    upgrade = fleet.package(NEW, playbook="pifleet.ci.upgrade")
-    assert upgrade.code != 0
-    assert "gitlab_runner_package asks for 19.4.0-1: run the playbook site" in " ".join(upgrade.output.split())
-    number = fleet.running_job("shell")
-    fleet.is_(fleet.package(NEW))
-    fleet.has_ended(number)
-    assert version(pi) == NEW
-    assert fleet.is_(fleet.package(NEW)).recap[PI]["changed"] == 0
+def words(play: Play) -> str:
+    return " ".join(play.output.split())
 
-    missing = fleet.package("20.*")
-    assert f"{PI}: gitlab-runner-helper-images=20.* and gitlab-runner=20.* cannot be had" in " ".join(
-        missing.output.split()
-    )
-    assert active(pi).split()[0] == "active"
+
+def holds(pi: Host) -> list[str]:
+    shown: str = pi.check_output("apt-mark showhold")
+    return shown.split()
+
+
+@takes(140)
+@pytest.mark.parametrize("playbook", ["pifleet.ci.site", "pifleet.ci.upgrade"])
+@pytest.mark.usefixtures("packaged")
+def test_another_version_waits_for_jobs(fleet: Fleet, pi: Host, playbook: str) -> None:
+    before = active(pi)
+    check = fleet.is_(fleet.package(NEW, "--check", playbook=playbook))
+    assert "Would run GitLab Runner on pi-01, as package." in check.output
+    missing = fleet.package("20.*", playbook=playbook)
+    assert f"{PI}: gitlab-runner-helper-images=20.* and gitlab-runner=20.* cannot be had" in words(missing)
+    assert (active(pi), pi.file(KEPT).exists) == (before, False)
+
     number = fleet.running_job("shell")
-    failed = fleet.package(BROKEN)
+    with never_two(pi):
+        fleet.is_(fleet.package(NEW, playbook=playbook))
+    fleet.has_ended(number)
+    assert (version(pi), len(processes(pi)), pi.file(KEPT).exists) == (NEW, 1, False)
+    assert holds(pi) == ["gitlab-runner", "gitlab-runner-helper-images"]
+    before = active(pi)
+    assert fleet.is_(fleet.package(NEW, playbook=playbook)).recap[PI]["changed"] == 0
+    assert active(pi) == before
+
+
+@takes(150)
+@pytest.mark.parametrize(
+    ("wanted", "reason"), [(SILENT, "was not in contact with GitLab within 20 s"), (BROKEN, "E: Sub-process")]
+)
+@pytest.mark.usefixtures("packaged")
+def test_a_version_that_does_not_come_online_is_rolled_back(fleet: Fleet, pi: Host, wanted: str, reason: str) -> None:
+    """Without the repository: the way back needs nothing but the Pi."""
+    number = fleet.running_job("shell")
+    failed = fleet.upgrade(wanted, _gitlab_runner_wait_timeout=20)
     assert failed.code != 0
     fleet.has_ended(number)
-    assert f"{PI}: GitLab Runner cannot be installed as declared" in " ".join(failed.output.split())
-    assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, NEW)
+    said = f"{PI}: GitLab Runner was rolled back to {OLD} of its package, which runs again, because of its failure with"
+    assert f"{said} {wanted}:" in words(failed), failed.output
+    assert reason in words(failed)
+    assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, OLD)
+    assert holds(pi) == ["gitlab-runner", "gitlab-runner-helper-images"]
+    assert not pi.file(KEPT).exists
+    assert pi.run("dpkg --verify gitlab-runner gitlab-runner-helper-images").stdout == ""
     fleet.runs("shell", "true")
+    assert fleet.is_(fleet.package()).recap[PI]["changed"] == 0
+
+
+@takes(90)
+@pytest.mark.parametrize("unpacked", [True, False], ids=["while it was configured", "while it was unpacked"])
+@pytest.mark.usefixtures("packaged")
+def test_an_upgrade_that_died_while_dpkg_was_at_work_is_finished_by_the_next(
+    fleet: Fleet, pi: Host, unpacked: bool
+) -> None:
+    """As with the power: the play and what it runs on the Pi are gone at the same moment."""
+    mark = uuid.uuid4().hex
+    pi.check_output("touch /run/lab-installation-waits")
+    dying = threading.Thread(target=fleet.upgrade, args=(NEW,), kwargs={"environment": {MARK: mark}})
+    dying.start()
+    try:
+        eventually(lambda: pi.run("pgrep -f 'gitlab-runner[.]postinst'").rc == 0, timeout=300)
+        kill_all(mark)
+        pi.check_output("pkill -KILL -x 'apt-get|dpkg'; pkill -KILL -f 'gitlab-runner[.]postinst'")
+    finally:
+        pi.check_output("rm /run/lab-installation-waits")
+        dying.join()
+    assert pi.check_output(f"cat {KEPT}/version") == OLD
+    assert pi.check_output("ls /var/lib/dpkg/updates") != "", "dpkg was interrupted"
+    if not unpacked:
+        pi.check_output("dpkg --configure gitlab-runner-helper-images; rm /usr/bin/gitlab-runner")
+        pi.check_output(
+            "sed -i 's/^Status: .* half-configured$/Status: hold reinstreq half-installed/' /var/lib/dpkg/status"
+        )
+
+    play = fleet.is_(fleet.upgrade(NEW))
+    assert (active(pi).split()[0], len(processes(pi)), version(pi)) == ("active", 1, NEW), play.output
+    assert not pi.file(KEPT).exists
+    fleet.runs("shell", "true")
+    assert fleet.is_(fleet.package(NEW)).recap[PI]["changed"] == 0
+
+
+@takes(230)
+@pytest.mark.usefixtures("packaged")
+def test_between_the_package_and_the_service(fleet: Fleet, pi: Host) -> None:
+    """A swarm of one node."""
+    swarm = {"swarm_managers": [PI], "swarm_workers": []}
+    purge = {"gitlab_runner_config_options": {"purge": True}}
+    try:
+        number = fleet.running_job("docker")
+        with never_two(pi):
+            fleet.is_(fleet.play(gitlab_runner_deployment="service", **purge, **swarm))
+        fleet.has_ended(number)
+        assert pi.check_output("docker service ls -q -f name=gitlab-runner") != ""
+        assert pi.run("dpkg-query -W -f '${Status}' gitlab-runner").stdout != "install ok installed"
+        fleet.runs("docker", "true")
+
+        number = fleet.running_job("docker")
+        with never_two(pi):
+            fleet.is_(fleet.package(**swarm))
+        fleet.has_ended(number)
+        assert pi.check_output("docker service ls -q -f name=gitlab-runner") == ""
+        assert (version(pi), len(processes(pi))) == (OLD, 1)
+        fleet.runs("shell", "true")
+    finally:
+        pi.run("docker swarm leave --force")
 
 
 @takes(115)

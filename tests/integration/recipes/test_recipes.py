@@ -8,19 +8,29 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from fake_gitlab import tls
+from images import docker_in_docker_image, git_job_image, job_image
+from integration.s3_cache import s3_cache
 from integration.scenarios import only_in, takes
-from lab.fleet import JOB_ENDS, Lab
+from lab.fleet import Lab
+from lab.git_server import serving_repository
 from lab.images import lab_images
 from lab.private_registry import PASSWORD, REGISTRY, start_private_registry, stop_private_registry
 from lab.runner_packages import offer_packages, withdraw_packages
+from lab.services import REGISTRY_NAME, ensure_registry
 from testinfra.host import Host
 
 PI = "pi-02"
 PACKAGE = "19.3.0-1"
+S3 = "Cache in an S3 bucket"
+# What the lab's registry has besides. It is the mirror of Docker Hub for the engine of the service docker:dind.
+IMAGES = {"docker:dind": docker_in_docker_image, "library/debian:bookworm": job_image, "job:git": git_job_image}
+INTERNAL = "-d 192.168.1.10 -p tcp --dport 80"  # where gitlab.internal of the recipe is
+FLEET = Path(__file__).parents[3] / "molecule" / "fleet" / "group_vars" / "pis" / "fleet.yml"
 TEXT = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text()
 RECIPES = {
     title: [yaml.safe_load(block) for block in blocks]
@@ -31,7 +41,10 @@ pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
-    assert list(RECIPES) == ["Docker", "Docker with the engine's socket", "Shell", "Private registry"]
+    assert list(RECIPES) == [
+        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry", S3,
+        "A GitLab with another name inside",
+    ]  # fmt: skip
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
 
@@ -39,7 +52,10 @@ def test_each_section_has_an_inventory_and_jobs() -> None:
 def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
     """Has the lab's images under the names of the documentation; in the end it is again as the scenario says."""
     variables = lab.variables
+    ensure_registry(lab.folder.name, {name: tag() for name, tag in IMAGES.items()})
     names = {"debian:bookworm": variables["lab_job_image"], "docker:cli": variables["lab_docker_job_image"]}
+    names["docker:dind"] = f"{REGISTRY_NAME}/docker:dind"
+    names["buildpack-deps:bookworm-scm"] = f"{REGISTRY_NAME}/job:git"
     for name, image in names.items():
         pis[PI].check_output(f"docker pull --quiet {image} && docker tag {image} {name}")
     yield pis[PI]
@@ -50,8 +66,10 @@ def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """What the recipe takes as given; yields variables that are not in it."""
+def surroundings(
+    lab: Lab, pis: dict[str, Host], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Any]]:
+    """What the recipe takes as given; yields variables that are not in it, as `job` what GitLab says of its jobs."""
     title = request.node.callspec.params["title"]
     if title == "Shell":
         offer = offer_packages(lab, PI, tmp_path / "packages", [PACKAGE])
@@ -69,6 +87,22 @@ def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> It
         stop_private_registry(lab.folder.name)
         beside.unlink()
         beside.parent.rmdir()
+    elif title == S3:
+        with s3_cache(lab, tmp_path) as settings:
+            yield settings
+    elif title == "Docker-in-Docker with TLS":
+        registry = pis[PI].check_output(f"getent hosts {REGISTRY_NAME.split(':')[0]}").split()[0]
+        defaults = yaml.safe_load(FLEET.read_text())["gitlab_runner_defaults"]
+        defaults["config"]["environment"] = [f"LAB_REGISTRY_MIRROR=http://{registry}:{REGISTRY_NAME.split(':')[1]}"]
+        yield {"gitlab_runner_defaults": defaults}
+    elif title == "A GitLab with another name inside":
+        machine = urlsplit(lab.variables["gitlab_runner_url"]).hostname or ""
+        with serving_repository(machine, "pis/firmware", tmp_path / "repository") as repository:
+            rule = f"PREROUTING {INTERNAL} -j DNAT --to {machine}:{repository.port}"
+            pis[PI].check_output(f"iptables -t nat -A {rule}")
+            yield {"job": {"sha": repository.sha, "variables": {"GIT_STRATEGY": "clone"}}}
+            pis[PI].check_output(f"iptables -t nat -D {rule}")
+        assert {user.partition(":")[0] for user in repository.users} == {"gitlab-ci-token"}
     else:
         yield {}
 
@@ -76,14 +110,15 @@ def surroundings(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> It
 @pytest.mark.parametrize("title", [pytest.param(title, marks=takes(90)) for title in RECIPES])
 def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title: str) -> None:
     inventory, pipeline = RECIPES[title]
+    jobs = surroundings.pop("job", {})
     play = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
     assert play.code == 0, play.output
-    for name, job in pipeline.items():
-        options = {key: job[key] for key in ("image",) if key in job}
-        number = lab.gitlab.call("POST", "/jobs", name=name, script=job["script"], tag_list=job["tags"], **options)[
-            "id"
-        ]
-        ended = lab.gitlab.wait_for_job(number, JOB_ENDS, timeout=120)
+    for name, job in [*pipeline.items(), *pipeline.items()]:  # the second time beside what the first has left
+        options = {**jobs, **{key: job[key] for key in ("image", "services", "variables") if key in job}}
+        if "cache" in job:
+            options["cache"] = [job["cache"]]
+        ended = lab.gitlab.run_job(120, name=name, script=job["script"], tag_list=job["tags"], **options)
         assert ended["status"] == "success", ended["trace"]
+    assert pi.check_output("docker ps --all --quiet --filter label=com.gitlab.gitlab-runner.managed=true") == ""
     again = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
     assert (again.code, again.recap[PI]["changed"]) == (0, 0), again.output

@@ -105,6 +105,23 @@ def test_an_unchanged_run(fleet: Fleet, lab: Lab) -> None:
     assert fleet.play("--check", "--diff").recap[PI]["changed"] == 0
 
 
+def test_images_are_pulled_before_a_job_needs_them(fleet: Fleet, lab: Lab, pi: Host) -> None:
+    image, missing = RUNNER["config"]["docker"]["image"], f"{REGISTRY}/gone:1"
+    pi.check_output(f"docker image rm --force {image}")
+    both = [{**RUNNER, "warm_up_images": [image, missing]}]
+    check = fleet.play("--check", gitlab_runner_runners=both)
+    assert f"Would pull {image}, {missing} on {PI}" in " ".join(check.output.split()), check.output
+    play = fleet.play("-vvv", gitlab_runner_runners=both)
+    assert (play.code, play.recap[PI]["changed"]) == (0, 1), play.output
+    assert PASSWORD not in play.output
+    assert f"{PI}: {missing} cannot be pulled, and a job that needs it will" in " ".join(play.output.split())
+    pi.check_output(f"docker image inspect {image}")
+    again = fleet.play(gitlab_runner_runners=[{**RUNNER, "warm_up_images": [image]}])
+    assert again.recap[PI]["changed"] == 0, again.output
+    there = [entry for entry in again.executions if entry["host"] in (lab.addresses[PI], PI)]
+    assert len([entry for entry in there if entry["transport"] != "local"]) == 2
+
+
 def test_another_password_restarts_nothing(fleet: Fleet, gitlab: GitLab, pi: Host) -> None:
     before = started(pi, "gitlab-runner")
     number = gitlab.call("POST", "/jobs", script=["sleep 12", "echo ended"], tag_list=[PI, "private"])["id"]

@@ -17,6 +17,7 @@ LEAVES = [key for key in SCHEMA.keys.values() if not key.is_table]
 CONNECTION = ("url", "id", "token", "token_obtained_at", "token_expires_at")
 FORMATS: dict[str, Any] = {
     "timezone": "Europe/Berlin",
+    "git_url": "https://gitlab.internal:8443/git",
     "periods": ["* * 9-17 * * mon-fri *", "@hourly"],
     "regexp": r"^pis/[a-z]+\pL*$",
 }

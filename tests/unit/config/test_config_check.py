@@ -139,6 +139,12 @@ def test_conversions_reach_into_entries() -> None:
         ({"concurrent": 1, "Concurrent": 2}, {}, "Concurrent is given twice, in different spelling."),
         (
             {},
+            {"clone_url": "gitlab.internal"},
+            "runners[one].clone_url must begin with http://, https:// or ssh:// and a host; "
+            "GitLab Runner ignores it otherwise.",
+        ),
+        (
+            {},
             {"machine": {"autoscaling": [{"Timezone": "berlin"}]}},
             "runners[one].machine.autoscaling[0].Timezone is 'berlin', which is no time zone; "
             "they are written like Europe/Berlin.",

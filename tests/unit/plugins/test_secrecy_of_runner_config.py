@@ -23,6 +23,9 @@ SECRETS = {
     "API token": "glpat-hushhushhush5678",
     "old variable": "hush-of-the-file",
     "new variable": "hush-of-the-vault",
+    "access key": "hush-access-of-the-vault",
+    "secret key": "hush-secret-of-the-vault",
+    "session token": "hush-session-of-the-vault",
 }
 NOBODY = "http://127.0.0.1:9"
 CONFIG = f"""[[runners]]
@@ -36,9 +39,21 @@ PURGED = f"""{CONFIG}[[runners]]
   id = 7
   token = "{SECRETS["token"]}"
 """
-CHANGE = {"name": "docker", "environment": [f"KEY={SECRETS['new variable']}"]}
+S3 = {
+    "ServerAddress": "s3.example.com:9000",
+    "BucketName": "cache",
+    "AccessKey": SECRETS["access key"],
+    "SecretKey": SECRETS["secret key"],
+    "SessionToken": SECRETS["session token"],
+}
+CHANGE = {
+    "name": "docker",
+    "environment": [f"KEY={SECRETS['new variable']}"],
+    "cache": {"Type": "s3", "s3": S3},
+}
 TOKEN_TO_SET = {"name": "docker", "token": SECRETS["token"]}
 WRONG_TYPE = {"name": "docker", "environment": SECRETS["new variable"]}
+WRONG_S3 = {"name": "docker", "cache": {"Type": "s3", "s3": {**S3, "Insecure": SECRETS["secret key"]}}}
 
 # what stands in the file, the settings of its entry, and whether it is changed or why it is refused
 CASES: dict[str, tuple[str, dict[str, Any], bool | str]] = {
@@ -48,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any], bool | str]] = {
     "recovered": ("", CHANGE, True),
     "token": (CONFIG, TOKEN_TO_SET, "is not a setting"),
     "wrong-type": (CONFIG, WRONG_TYPE, "must be a list"),
+    "wrong-s3": (CONFIG, WRONG_S3, "cache.s3.Insecure must be true or false"),
     "purged": (PURGED, CHANGE, "config.toml was not written"),  # GitLab does not answer
 }
 
@@ -110,7 +126,8 @@ def test_check_mode_foretells_what_is_done(play: WatchedPlay) -> None:
             assert done[pi].get("diff") == foretold[pi].get("diff")
 
     assert play.leaks(SECRETS) == set()
-    assert play.sent_to_hosts(SECRETS["new variable"])
+    for sent in ("new variable", "secret key"):
+        assert play.sent_to_hosts(SECRETS[sent])
     assert play.holders(["is not valid TOML"]) >= {"log", "results", "facts/s1_changed"}
     left = play.holders(SECRETS.values()) - {"vault", "play.yml"}
     assert {path for path in left if not re.fullmatch(r"hosts/[\w-]+/config\.toml(\.backup-\d)?", path)} == set()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """In which order a deployment replaces another, and what is left when that fails: never two processes, never none.
 
-The role's own package.yml and container.yml are run. What they include, and their modules, write into a log instead.
+The role's own package.yml and container.yml are run, with the files in PARTS. What else they include, and their
+modules, write into a log instead.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,20 @@ import pytest
 import yaml
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
-from test_package import ABSENT, CONTAINER, DROP_IN, INHIBIT, PACKAGES, RUNS, SETTINGS, SOURCES, UNIT, a_file, host
+from test_package import (
+    ABSENT,
+    CONTAINER,
+    DROP_IN,
+    INHIBIT,
+    KEPT,
+    PACKAGES,
+    RUNS,
+    SETTINGS,
+    SOURCES,
+    UNIT,
+    a_file,
+    host,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +42,8 @@ AS_PACKAGE: dict[str, Any] = {
     DROP_IN: a_file("of a release before"), SOURCES: a_file(""),
 }  # fmt: skip
 DIED_BEFORE_THE_START = {**AS_PACKAGE, "units": {UNIT: ABSENT}, INHIBIT: a_file("")}
+OTHER_VERSION = {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")}
+PARTS = ("package_change.yml", "package_upgrade.yml", "package_roll_back.yml")
 STARTS = "ansible.builtin.systemd_service started"
 RUNS_CONTAINER = "community.docker.docker_container"
 
@@ -35,8 +53,8 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def log_in_place_of(task: dict[str, Any], breaks: str) -> dict[str, Any]:
-    """The task with an entry in the log in place of its module; fails if that entry is `breaks`."""
+def log_in_place_of(task: dict[str, Any], breaks: Sequence[str]) -> dict[str, Any]:
+    """The task with an entry in the log in place of its module; fails if that entry is one of `breaks`."""
     if "block" in task:
         blocks = {key: [log_in_place_of(inner, breaks) for inner in task[key]] for key in ("block", "rescue")}
         return {**task, **blocks}
@@ -44,18 +62,26 @@ def log_in_place_of(task: dict[str, Any], breaks: str) -> dict[str, Any]:
     if module in ("ansible.builtin.fail", "ansible.builtin.set_fact"):
         return task
     options = task[module]
+    if options in PARTS:
+        return task
     if module == "ansible.builtin.include_tasks":
         entry = options
+    elif script := re.search(r"\w+\.sh", str(options)):
+        entry = script[0]
     else:
         entry = f"{module} {options.get('state', '')}".strip() if isinstance(options, dict) else module
     kept = {key: value for key, value in task.items() if key in ("name", "when", "register")}
-    return {**kept, "ansible.builtin.raw": f"echo {entry} >> log", "failed_when": entry == breaks}
+    return {**kept, "ansible.builtin.raw": f"echo {entry} >> log", "failed_when": entry in breaks}
 
 
-def steps(play: Play, part: str, gathered: dict[str, Any], breaks: str = "", **options: Any) -> list[str]:
+def steps(
+    play: Play, part: str, gathered: dict[str, Any], breaks: str | Sequence[str] = (), **options: Any
+) -> list[str]:
     """What was done, in order. What is stopped is the unit, if there is one."""
-    logged = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / f"{part}.yml").read_text())]
-    (play.directory / "part.yml").write_text(json.dumps(logged))
+    breaks = [breaks] if isinstance(breaks, str) else breaks
+    for name in (f"{part}.yml", *PARTS):
+        logged = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / name).read_text())]
+        (play.directory / name).write_text(json.dumps(logged))
     role = {"name": "pifleet.ci.gitlab_runner", "tasks_from": "preflight", "public": True}
     deployment = part if part == "container" else "package"
     variables = {**SETTINGS, "gitlab_runner_deployment": deployment, **options}
@@ -63,7 +89,7 @@ def steps(play: Play, part: str, gathered: dict[str, Any], breaks: str = "", **o
     tasks = [
         {"ansible.builtin.set_fact": {"pifleet_host": host(**gathered)}},
         {"ansible.builtin.include_role": role},
-        {"ansible.builtin.include_tasks": "part.yml"},
+        {"ansible.builtin.include_tasks": f"{part}.yml"},
     ]
     done = play.run_plays([{"hosts": "all", "vars": {**variables, **stopped}, "tasks": tasks}])
     assert f"failed={int(bool(breaks))}" in done.stdout, done.stdout + done.stderr
@@ -81,9 +107,21 @@ def steps(play: Play, part: str, gathered: dict[str, Any], breaks: str = "", **o
             id="from the container",
         ),
         pytest.param(
-            {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")},
-            ["package_unit.yml", "package_fetch.yml", "stop_process.yml", "package_install.yml", STARTS],
+            OTHER_VERSION,
+            ["package_unit.yml", "package_fetch.yml", "keep_packages.sh", "stop_process.yml", "package_install.yml",
+             STARTS, "wait.yml", "ansible.builtin.file absent", STARTS],
             id="another version",
+        ),
+        pytest.param(
+            {**AS_PACKAGE, KEPT: a_file("19.2.0-1")},
+            ["package_unit.yml", "package_fetch.yml", STARTS, "wait.yml", "ansible.builtin.file absent", STARTS],
+            id="a version that has not proved itself, after a play that died",
+        ),
+        pytest.param(
+            {**OTHER_VERSION, KEPT: a_file("19.1.0-1")},
+            ["package_unit.yml", "package_fetch.yml", "stop_process.yml", "package_install.yml", STARTS, "wait.yml",
+             "ansible.builtin.file absent", STARTS],
+            id="a third version, while the one before the last is kept",
         ),
         pytest.param(
             DIED_BEFORE_THE_START,
@@ -101,15 +139,27 @@ def test_a_restart_without_an_installation(play: Play) -> None:
     assert done[-2:] == ["stop_process.yml", STARTS]
 
 
-def test_a_failed_installation_leaves_what_ran_before(play: Play) -> None:
-    other = {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")}
-    assert steps(play, "package", other, "package_install.yml")[-3:] == [
-        "stop_process.yml", "package_install.yml", STARTS,
-    ]  # fmt: skip
-    (play.directory / "log").unlink()
+def test_a_failed_installation_leaves_the_container(play: Play) -> None:
     assert steps(play, "package", AS_CONTAINER, "package_install.yml")[-1] == "package_install.yml"
-    (play.directory / "log").unlink()
-    assert steps(play, "package", other, "package_fetch.yml")[-1] == "package_fetch.yml", "before anything is stopped"
+
+
+@pytest.mark.parametrize("breaks", ["package_fetch.yml", "keep_packages.sh"])
+def test_without_the_packages_and_a_way_back_nothing_is_stopped(play: Play, breaks: str) -> None:
+    assert steps(play, "package", OTHER_VERSION, breaks)[-1] == breaks
+
+
+@pytest.mark.parametrize("breaks", ["package_install.yml", STARTS, "wait.yml"])
+def test_the_version_before_is_installed_again_after_a_failure(play: Play, breaks: str) -> None:
+    done = steps(play, "package", OTHER_VERSION, breaks)
+    assert done[done.index(breaks) + 1 :][:3] == ["stop_process.yml", "ansible.builtin.shell", STARTS]
+    if breaks != STARTS:
+        assert done[-2:] == ["pifleet.ci.gitlab_runner_wait", "ansible.builtin.file absent"]
+
+
+def test_the_runner_starts_also_where_the_version_before_cannot_be_installed(play: Play) -> None:
+    done = steps(play, "package", OTHER_VERSION, ["wait.yml", "ansible.builtin.shell"])
+    assert done[-2:] == ["pifleet.ci.runner_config_file absent", "pifleet.ci.gitlab_runner_wait"], "they are still kept"
+    assert STARTS in done[done.index("ansible.builtin.shell") :]
 
 
 def test_the_package_goes_after_the_container_runs(play: Play) -> None:

@@ -21,6 +21,7 @@ DROP_IN = f"/etc/systemd/system/{UNIT}.d/pifleet-ci.conf"
 INHIBIT = f"/etc/systemd/system/{UNIT}.d/pifleet-ci-inhibit.conf"
 SOURCES = "/etc/apt/sources.list.d/gitlab-runner.sources"
 BASH_LOGOUT = "/home/gitlab-runner/.bash_logout"
+KEPT = "/var/lib/pifleet-ci/previous-packages/version"
 PACKAGES = ["gitlab-runner", "gitlab-runner-helper-images"]
 IMAGE = "gitlab/gitlab-runner:alpine-v19.3.0"
 CONTAINER = {
@@ -52,7 +53,7 @@ def host(**changes: Any) -> dict[str, Any]:
     """A Pi without GitLab Runner, but for the changes; files are given by path."""
     files = dict.fromkeys(
         (f"{DIRECTORY}/.runner_system_id", f"{DIRECTORY}/.restart-pending", f"{DIRECTORY}/.reload-pending",
-         DROP_IN, INHIBIT, SOURCES, BASH_LOGOUT)
+         DROP_IN, INHIBIT, SOURCES, BASH_LOGOUT, KEPT)
     )  # fmt: skip
     files |= {name: changes.pop(name) for name in list(changes) if name.startswith("/")}
     return {
@@ -136,6 +137,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], bool, bool]] = {
         {"containers": {"gitlab-runner": CONTAINER}, "packages": {}, "units": {UNIT: ABSENT}}, {}, True, True
     ),
     "a play died between container and unit": ({INHIBIT: a_file("")}, {}, True, False),
+    "an upgrade died before it had proved itself": ({KEPT: a_file("19.2.0-1")}, {}, True, False),
     "a right that nobody asks for": ({"groups": {"docker": ["gitlab-runner"]}}, {}, True, False),
     "a right that the role docker gives": (
         {"groups": {"docker": ["gitlab-runner"]}}, {"docker_users": ["gitlab-runner"]}, False, False
@@ -233,11 +235,10 @@ def all_refused(
     play: Play,
     cases: dict[str, tuple[dict[str, Any], dict[str, Any]]],
     sentences: dict[str, list[str]],
-    part: str = "preflight",
 ) -> dict[str, Outcome]:
     """Assert that each case, a host of which this was gathered with its options, is refused with its sentences."""
     variables = {name: {"pifleet_host": gathered, **SETTINGS, **options} for name, (gathered, options) in cases.items()}
-    return assert_refused(play, {name: ([role(part)], case) for name, case in variables.items()}, sentences)
+    return assert_refused(play, {name: ([role("preflight")], case) for name, case in variables.items()}, sentences)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -286,16 +287,38 @@ def test_one_sentence_before_anything_is_touched(play: Play) -> None:
     all_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in REFUSED.items()})
 
 
-@on_one_core
-def test_the_playbook_upgrade_leaves_the_version_to_the_inventory(play: Play) -> None:
-    sentence = "pi-01 has 19.3.0-1 of the package gitlab-runner, and gitlab_runner_package asks for 19.4.0-1"
-    options = {"gitlab_runner_package": {"version": "19.4.0-1"}}
-    all_refused(play, {"": (installed(play), options)}, {"": [sentence]}, part="outdated")
-    assert decided(play, installed(play), "packages_differ") == [False]
+NEW = {"gitlab_runner_package": {"version": "19.4.0-1"}}
+UPGRADES: dict[str, tuple[dict[str, Any], dict[str, Any], bool, str | None]] = {
+    "nothing": ({}, {}, False, "19.3.0-1"),
+    "another version": ({}, NEW, True, "19.3.0-1"),
+    "it died before it had proved itself": ({KEPT: a_file("19.2.0-1\n")}, {}, True, "19.2.0-1"),
+    "it died half installed": ({KEPT: a_file("19.2.0-1\n"), "packages": {}}, {}, True, "19.2.0-1"),
+    "a bare Pi": ({"packages": {}, "units": {UNIT: ABSENT}}, NEW, False, None),
+    "from the container": ({"containers": {"gitlab-runner": CONTAINER}}, NEW, False, None),
+    "it has never run": ({INHIBIT: a_file("")}, NEW, False, None),
+}
+
+
+def test_there_is_a_way_back_where_a_version_ran_before(play: Play) -> None:
+    cases = {name: (installed(play, **changes), options) for name, (changes, options, *_expected) in UPGRADES.items()}
+    found = all_decided(play, cases, "package_upgrades")
+    assert found == {name: [upgrades] for name, (*_case, upgrades, _previous) in UPGRADES.items()}
+    previous = {name: version for name, (*_case, version) in UPGRADES.items() if version}
+    found = all_decided(play, {name: cases[name] for name in previous}, "previous_version")
+    assert found == {name: [version] for name, version in previous.items()}
 
 
 @on_one_core
-def test_the_way_back_is_to_the_versions_that_were_there(play: Play) -> None:
-    [targets] = decided(play, installed(play), "previous_targets", gitlab_runner_package={"version": "19.4.*"})
-    assert sorted(targets) == ["gitlab-runner-helper-images=19.3.0-1", "gitlab-runner=19.3.0-1"]
-    assert decided(play, host(), "previous_targets") == [[]]
+def test_the_playbook_upgrade_counts_another_version(play: Play) -> None:
+    """In check mode, in which nothing is fetched."""
+    found = {"nothing": ({}, {}), "another version": ({}, NEW), "it died": ({KEPT: a_file("19.2.0-1")}, {})}
+    tasks = [role("outdated"), show("gitlab_runner_outdated | bool")]
+    cases: dict[str, Any] = {
+        name: (tasks, {"pifleet_host": installed(play, **changes), **SETTINGS, **options})
+        for name, (changes, options) in found.items()
+    }
+    outcomes = run_each(play, cases, "--check")
+    assert {name: outcome.value for name, outcome in outcomes.items()} == {
+        "nothing": False, "another version": True, "it died": True
+    }  # fmt: skip
+    assert play.module_executions == 0

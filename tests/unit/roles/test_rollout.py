@@ -45,7 +45,7 @@ def run(
         (play.directory / name).write_text(json.dumps(steps if name == FILES[role][0] else []))
     (play.directory / "no_space.yml").write_text((ROLES / "gitlab_runner" / "tasks" / "no_space.yml").read_text())
     (play.directory / "batch.yml").write_text((ROLES / role / "tasks" / "batch.yml").read_text())
-    variables = [{"ansible.builtin.include_vars": str(path)} for path in (ROLES / role / "vars").rglob("main.yml")]
+    variables = [{"ansible.builtin.include_vars": str(path)} for path in (ROLES / role / "vars").rglob("*.yml")]
     tasks = yaml.safe_load((ROLES / role / "tasks" / "apply.yml").read_text())
     loop = next(task for task in tasks if "loop" in task)
     disrupts = f"{{{{ inventory_hostname != '{WITHOUT_CHANGES}' }}}}"

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role registry_mirror decides and refuses, from what was gathered of a host."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plays.cores import on_every_core, on_one_core
+from plays.play import Play
+from plays.table import assert_refused, run_each, show
+
+pytestmark = pytest.mark.slow
+
+UNIT = "docker-registry.service"
+CONFIG, ENVIRONMENT = "/etc/docker/registry/mirror.yml", "/etc/docker/registry/mirror.env"
+DROP_IN = f"/etc/systemd/system/{UNIT}.d/pifleet-ci.conf"
+LOGIN = {"registry_mirror_credentials": {"username": "hub", "password": 'ä "$\\` password'}}
+
+
+@on_every_core
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    return Play(request.param, tmp_path)
+
+
+def host(**changes: Any) -> dict[str, Any]:
+    """What is gathered of a Pi without the mirror, but for the changes."""
+    return {
+        "packages": {},
+        "units": {UNIT: {"enabled": "", "active": "inactive"}},
+        "files": {CONFIG: None, DROP_IN: None},
+        "checksums": {ENVIRONMENT: None},
+        **changes,
+    }
+
+
+def role(part: str) -> dict[str, Any]:
+    return {"ansible.builtin.include_role": {"name": "pifleet.ci.registry_mirror", "tasks_from": part, "public": True}}
+
+
+def all_decided(
+    play: Play, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]], *arguments: str
+) -> dict[str, dict[str, Any]]:
+    """What the role decides on hosts of which this was gathered, with their options."""
+    names = ("steps", "config", "drop_in", "environment")
+    shown = show("{" + ", ".join(f"'{name}': _registry_mirror_{name}" for name in names) + "}")
+    tasks = [role("preflight"), shown]
+    outcomes = run_each(
+        play,
+        {name: (tasks, {"pifleet_host": gathered, **options}) for name, (gathered, options) in cases.items()},
+        *arguments,
+    )
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
+    assert play.module_executions == 0
+    return {name: outcome.value for name, outcome in outcomes.items()}
+
+
+def decided(play: Play, gathered: dict[str, Any], *arguments: str, **options: Any) -> dict[str, Any]:
+    return all_decided(play, {"": (gathered, options)}, *arguments)[""]
+
+
+def installed(play: Play, **variables: Any) -> dict[str, Any]:
+    """A Pi that is as the variables say."""
+    wanted = decided(play, host(), **variables)
+    environment = wanted["environment"]
+    return host(
+        packages={"docker-registry": "2.8.3"},
+        units={UNIT: {"enabled": "enabled", "active": "active"}},
+        files={
+            path: {"content": wanted[name], "mode": "0644"} for path, name in ((CONFIG, "config"), (DROP_IN, "drop_in"))
+        },
+        checksums={ENVIRONMENT: hashlib.sha256(environment.encode()).hexdigest() if environment else None},
+    )
+
+
+def test_only_what_differs_is_done(play: Play) -> None:
+    there, absent = installed(play), {"registry_mirror_state": "absent"}
+    steps: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+        "nothing is there": (host(), {}, ["install.yml"]),
+        "as wanted": (there, {}, []),
+        "another port": (there, {"registry_mirror_port": 5001}, ["install.yml"]),
+        "another login": (there, LOGIN, ["install.yml"]),
+        "it does not run": ({**there, "units": host()["units"]}, {}, ["install.yml"]),
+        "absent": (host(), absent, []),
+        "removed": (there, absent, ["uninstall.yml"]),
+        "somebody else's": (host(packages={"docker-registry": "2.8.3"}), absent, []),
+    }
+    found = all_decided(play, {name: (gathered, options) for name, (gathered, options, _steps) in steps.items()})
+    assert {name: each["steps"] for name, each in found.items()} == {
+        name: expected for name, (*_case, expected) in steps.items()
+    }
+    assert decided(play, host(), "--check")["steps"] == ["report.yml"]
+
+
+@on_one_core
+def test_the_password_is_in_the_environment_file_only(play: Play) -> None:
+    with_login = decided(play, installed(play, **LOGIN), **LOGIN)
+    assert with_login["steps"] == []
+    # systemd takes it as a shell takes what is in double quotes, but replaces no variables.
+    password = r'REGISTRY_PROXY_PASSWORD="ä \"$\\` password"'
+    assert with_login["environment"].splitlines() == [password, 'REGISTRY_PROXY_USERNAME="hub"']
+    assert "ä" not in with_login["config"] + with_login["drop_in"]
+
+
+def test_one_sentence_before_anything_is_touched(play: Play) -> None:
+    of_somebody_else = host(packages={"docker-registry": "2.8.3"})
+    refused: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+        "URL": (host(), {"registry_mirror_upstream_url": "docker.io"}, "must be the URL of a registry"),
+        "port": (host(), {"registry_mirror_port": 70000}, "must be from 1 to 65535, but is 70000"),
+        "directory": (host(), {"registry_mirror_directory": "/srv"}, "must be a directory for the mirror alone"),
+        "login": (host(), {"registry_mirror_credentials": {"username": "hub"}}, "needs a username and a password"),
+        "another's": (of_somebody_else, {}, "has the package docker-registry, which this role has not installed"),
+    }
+    cases = {
+        name: ([role("preflight")], {"pifleet_host": found, **variables})
+        for name, (found, variables, _sentence) in refused.items()
+    }
+    assert_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in refused.items()})
