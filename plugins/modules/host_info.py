@@ -59,6 +59,11 @@ options:
         type: list
         elements: str
         default: []
+      labelled_images:
+        description: Keys of labels of Docker images, for instance V(org.opencontainers.image.version).
+        type: list
+        elements: str
+        default: []
       services:
         description: Names of services of the swarm. Only an engine that manages the swarm can tell.
         type: list
@@ -263,6 +268,11 @@ images:
   description: The ID of each image in O(query.images), V(null) for an image that the engine does not have.
   returned: success
   type: dict
+labelled_images:
+  description: For each label in O(query.labelled_images) its value by the references of the images that have it.
+  returned: success
+  type: dict
+  sample: {"org.opencontainers.image.version": {"registry.example.com/tools:1": "1.0"}}
 services:
   description: Those of O(query.services) that exist, as far as the engine can tell.
   returned: success
@@ -442,6 +452,7 @@ def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
         "engine_error": "",
         "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
         "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in query["images"]},
+        "labelled_images": {label: labelled_images(engine, label) for label in query["labelled_images"]},
         **services(engine, query["services"] if swarm["ControlAvailable"] else []),
     }
 
@@ -471,6 +482,17 @@ def container(found: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def labelled_images(engine: Engine, label: str) -> dict[str, str]:
+    """The value of the label by reference. An image that another one has replaced has no reference any more."""
+    found = engine.get("/images/json", filters={"label": [label]})
+    return {
+        reference: each["Labels"][label]
+        for each in found
+        for reference in each["RepoTags"] or []
+        if reference != "<none>:<none>"
+    }
+
+
 def services(engine: Engine, names: list[str]) -> dict[str, list[str]]:
     """The engine's filter takes prefixes of names, and several of them as alternatives."""
     found = engine.get("/services", filters={"name": names}) if names else []
@@ -487,6 +509,7 @@ def without_engine(query: dict[str, Any], error: EngineError) -> dict[str, Any]:
         "engine_error": str(error),
         "containers": dict.fromkeys(query["containers"]),
         "images": dict.fromkeys(query["images"]),
+        "labelled_images": {label: {} for label in query["labelled_images"]},
         "services": [],
         "updating_services": [],
     }
@@ -503,6 +526,7 @@ def main() -> None:
         "checksums": {"type": "list", "elements": "path", "default": []},
         "containers": names,
         "images": names,
+        "labelled_images": names,
         "services": names,
         "throttling": {"type": "bool", "default": False},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from testinfra.host import Host
 
 PI = "pi-02"
 PACKAGE = "19.3.0-1"
+OWN_IMAGE = "Your own job image"
 S3 = "Cache in an S3 bucket"
 # What the lab's registry has besides. It is the mirror of Docker Hub for the engine of the service docker:dind.
 IMAGES = {"docker:dind": docker_in_docker_image, "library/debian:bookworm": job_image, "job:git": git_job_image}
@@ -37,13 +39,14 @@ RECIPES = {
     for title, section in re.findall(r"^## (.+?)\n(.+?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     if (blocks := re.findall(r"^```yaml (?:inventory|\.gitlab-ci\.yml)\n(.+?)^```", section, re.MULTILINE | re.DOTALL))
 }
+DOCKERFILE = "".join(re.findall(r"^```dockerfile\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL))
 pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
     assert list(RECIPES) == [
-        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry", S3,
-        "A GitLab with another name inside",
+        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry", OWN_IMAGE,
+        S3, "A GitLab with another name inside",
     ]  # fmt: skip
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
@@ -87,6 +90,17 @@ def surroundings(
         stop_private_registry(lab.folder.name)
         beside.unlink()
         beside.parent.rmdir()
+    elif title == OWN_IMAGE:
+        beside = lab.folder / "inventory" / "files"
+        (beside / "tools").mkdir(parents=True)
+        (beside / "tools" / "Dockerfile").write_text(DOCKERFILE)
+        yield {}
+        shutil.rmtree(beside)
+        gone = [{"name": build["name"], "state": "absent"} for build in RECIPES[title][0]["job_images_builds"]]
+        removed = lab.play(
+            "--limit", PI, "-e", json.dumps({"job_images_builds": gone}), playbook="pifleet.ci.job_images"
+        )
+        assert removed.code == 0, removed.output
     elif title == S3:
         with s3_cache(lab, tmp_path) as settings:
             yield settings
@@ -111,8 +125,11 @@ def surroundings(
 def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title: str) -> None:
     inventory, pipeline = RECIPES[title]
     jobs = surroundings.pop("job", {})
-    play = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
-    assert play.code == 0, play.output
+    arguments = ("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
+    playbooks = ["pifleet.ci.site", *(["pifleet.ci.job_images"] if title == OWN_IMAGE else [])]
+    for playbook in playbooks:
+        play = lab.play(*arguments, playbook=playbook)
+        assert play.code == 0, play.output
     for name, job in [*pipeline.items(), *pipeline.items()]:  # the second time beside what the first has left
         options = {**jobs, **{key: job[key] for key in ("image", "services", "variables") if key in job}}
         if "cache" in job:
@@ -120,5 +137,6 @@ def test_the_recipe_runs(lab: Lab, pi: Host, surroundings: dict[str, Any], title
         ended = lab.gitlab.run_job(120, name=name, script=job["script"], tag_list=job["tags"], **options)
         assert ended["status"] == "success", ended["trace"]
     assert pi.check_output("docker ps --all --quiet --filter label=com.gitlab.gitlab-runner.managed=true") == ""
-    again = lab.play("--limit", PI, "-e", json.dumps({**inventory, **surroundings}))
-    assert (again.code, again.recap[PI]["changed"]) == (0, 0), again.output
+    for playbook in playbooks:
+        again = lab.play(*arguments, playbook=playbook)
+        assert (again.code, again.recap[PI]["changed"]) == (0, 0), again.output

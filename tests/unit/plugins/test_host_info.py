@@ -138,6 +138,16 @@ def test_a_container_is_shown_without_its_environment(engine: Engine, execute: E
     assert done["changed"] is False
 
 
+def test_labelled_images_by_reference(engine: Engine, execute: Execute) -> None:
+    engine.objects["/images/json"] = [
+        {"RepoTags": ["tools:1", "tools:2"], "Labels": {"build": "abc", "other": "x"}},
+        {"RepoTags": ["<none>:<none>"], "Labels": {"build": "old"}},
+        {"RepoTags": None, "Labels": {"build": "older"}},
+    ]
+    assert execute(labelled_images=["build"])["labelled_images"] == {"build": {"tools:1": "abc", "tools:2": "abc"}}
+    assert engine.queries[-1] == {"filters": ['{"label": ["build"]}']}
+
+
 def test_services_are_listed_by_their_whole_names(engine: Engine, execute: Execute) -> None:
     updating = {"State": "updating"}
     engine.objects["/services"] = [
@@ -176,8 +186,9 @@ def test_an_engine_that_fails_is_no_engine(engine: Engine, execute: Execute, ans
 
 def test_a_host_without_engine(execute: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (str(tmp_path / "none.sock"),))
-    done = execute(services=["gitlab-runner"])
+    done = execute(services=["gitlab-runner"], labelled_images=["build"])
     assert done["engine"] is None
+    assert done["labelled_images"] == {"build": {}}
     assert f"does not answer at {tmp_path}/none.sock" in done["engine_error"]
     assert done["services"] == []
 

@@ -10,7 +10,7 @@ from typing import Any
 import disk_space_runner
 import pytest
 import yaml
-from plays.cores import on_every_core
+from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT, Play
 from plays.table import assert_refused, run_each, show
 
@@ -107,6 +107,24 @@ def test_good_settings_pass(play: Play) -> None:
     settings = {"none": {}, "sizes": {**PRESENT, **sizes}, "both": {**PRESENT, "disk_space_minimum_free": "1GB"}}
     outcomes = run_each(play, {name: ([role("preflight")], variables) for name, variables in settings.items()})
     assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
+
+
+@on_one_core
+def test_images_that_are_in_no_registry_are_kept(play: Play) -> None:
+    built = {"job_images_builds": [{"name": "registry.example.com/tools:1", "context": "files/tools"}]}
+    settings: dict[str, dict[str, Any]] = {
+        "none": {},
+        "built": built,
+        "in a registry": {**built, "job_images_registry": "registry.example.com:5000"},
+    }
+    task = show("_disk_space_settings.keep", vars={"role_path": str(ROOT / "roles/disk_space")})
+    given = {**PRESENT, "disk_space_keep": ["ccache"]}
+    cases = {name: ([role("preflight"), task], {**given, **more}) for name, more in settings.items()}
+    assert {name: outcome.value for name, outcome in run_each(play, cases).items()} == {
+        "none": ["ccache"],
+        "built": ["ccache", "registry.example.com/tools:1"],
+        "in a registry": ["ccache"],
+    }
 
 
 def test_gitlab_runner_says_why_the_host_takes_no_jobs(play: Play) -> None:

@@ -92,5 +92,8 @@ def test_what_hosts_are_compared_by_has_the_defaults_of_the_role() -> None:
 def test_the_example_inventory_names_existing_options_only(path: Path) -> None:
     known = {name for role in ROLES for name in options(role)} | {"ansible_become_password"}
     named = re.findall(r"^(?:# )?(\w+): ", path.read_text(), re.MULTILINE)
-    prefixes = ("docker_", "gitlab_runner_", "swarm_", "disk_space_", "raspberry_pi_", "registry_mirror_", "ansible_")
+    prefixes = (
+        "ansible_", "disk_space_", "docker_", "gitlab_runner_", "job_images_", "raspberry_pi_", "registry_mirror_",
+        "swarm_",
+    )  # fmt: skip
     assert {name for name in named if name.startswith(prefixes)} <= known
