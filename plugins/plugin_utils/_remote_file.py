@@ -40,7 +40,7 @@ class HostFile:
     """A file as it was read; content is empty and sha256 None when there is none.
 
     system_id: GitLab Runner's system ID of the host. While ``system_id_seeded`` is false it stands in no file yet,
-    and is written beside the file by the next replacement.
+    and is written beside the file by the next replacement. In a Secret that goes for all keys beside config.toml.
     made_directories, made_system_id: what our replacements since the reading have made besides the file.
     pending: whether the marker that was asked for is there: somebody still has to act on a former change.
     """

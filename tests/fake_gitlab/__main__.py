@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from fake_gitlab import seed, tls
+from fake_gitlab.app import application
 from fake_gitlab.server import uvicorn_config
 from fake_gitlab.state import FakeGitLab
 
@@ -31,7 +32,7 @@ def main() -> None:
     listener = socket.create_server((options.host, options.port), family=family)
     host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
     print(f"ready: {'https' if files else 'http'}://{host}:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn_config(gitlab, files)).run(sockets=[listener])
+    uvicorn.Server(uvicorn_config(application(gitlab), files)).run(sockets=[listener])
 
 
 def _options() -> argparse.Namespace:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.applications import Starlette
 
 from fake_gitlab.app import application
 from fake_gitlab.state import FakeGitLab
@@ -30,26 +31,32 @@ class Server:
 @contextmanager
 def serving(gitlab: FakeGitLab, tls: TLSFiles | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """Serve `gitlab` on a free port in a background thread until the block ends."""
+    with listening(uvicorn_config(application(gitlab), tls), host) as url:
+        yield Server(gitlab, url, tls.ca if tls else None)
+
+
+@contextmanager
+def listening(config: uvicorn.Config, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve an application on a free port in a background thread until the block ends; yields its URL."""
     listener = socket.create_server((host, 0))
-    server = uvicorn.Server(uvicorn_config(gitlab, tls))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake-gitlab", daemon=True)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake server", daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
             raise RuntimeError("the server did not start; the reason is on stderr")
         time.sleep(0.001)
-    scheme = "https" if tls else "http"
     try:
-        yield Server(gitlab, f"{scheme}://{host}:{listener.getsockname()[1]}", tls.ca if tls else None)
+        yield f"{'https' if config.ssl_certfile else 'http'}://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = server.force_exit = True
         thread.join()
         listener.close()
 
 
-def uvicorn_config(gitlab: FakeGitLab, tls: TLSFiles | None) -> uvicorn.Config:
+def uvicorn_config(app: Starlette, tls: TLSFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
-        application(gitlab),
+        app,
         http=CuttableProtocol,
         ws="none",
         lifespan="off",

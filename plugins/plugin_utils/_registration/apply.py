@@ -57,14 +57,17 @@ NEVER_EXPIRES = "0001-01-01T00:00:00Z"
 
 
 class FilePort(Protocol):
-    """A host's config.toml. What changes it raises HostFileConflict if it is not the one that was read any more."""
+    """The config.toml of a host, or that of a Secret (config_file.py, secret_file.py).
+
+    What changes it raises HostFileConflict if it is not the one that was read any more.
+    """
 
     def read(self) -> HostFile: ...
 
     def replace(self, seen: HostFile, content: str) -> HostFile: ...
 
     def remove(self, seen: HostFile) -> HostFile:
-        """Take the file back, and the directories and the system ID that `replace` made with it."""
+        """Take the file back, and what `replace` made with it: directories, the system ID, the Secret."""
 
 
 class ConcurrentChanges(Exception):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import
     is_corrupt,
     newest_valid,
 )
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.readings import Readings
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
     read_backups,
@@ -23,9 +23,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
 
-SHARED_SECONDS = 10.0
-"""How old a reading may be that the next runner shares. A runner can wait for GitLab much longer than that."""
-
 
 class ConfigFile:
     """The FilePort of a real host. recovered_from: the backup that was restored, empty if none."""
@@ -34,16 +31,15 @@ class ConfigFile:
         self._action, self._task_vars, self._path, self._recover = action, task_vars, path, recover
         self.recovered_from = ""
         self._made: dict[str, Any] = {}  # by this run, also before it read the file anew
-        self._latest: tuple[HostFile, float] | None = None
-        self._shared: HostFile | None = None
+        self._readings = Readings()
 
     def read(self) -> HostFile:
-        shared, self._shared = self._shared, None
+        shared = self._readings.take()
         if shared:
             return shared
         seen = replace(read_host_file(self._action, self._task_vars, self._path), **self._made)
         if not (is_corrupt(seen) and seen.backups):
-            return self._noted(seen)
+            return self._readings.note(seen)
         if not self._recover:
             raise corrupt_file_error(seen)
         self.recovered_from, content = newest_valid(read_backups(self._action, self._task_vars, self._path))
@@ -58,20 +54,12 @@ class ConfigFile:
     @property
     def latest(self) -> HostFile | None:
         """What was read or written last."""
-        return self._latest[0] if self._latest else None
+        return self._readings.latest
 
     def share(self) -> None:
-        """Let the next reading be what was read or written last: one execution on the host serves several runners.
-
-        A change by others in between is a conflict at the next write, as it is after any reading.
-        """
-        if self._latest and time.monotonic() - self._latest[1] < SHARED_SECONDS:
-            self._shared = self._latest[0]
+        """Let the next reading be what was read or written last: one execution on the host serves several runners."""
+        self._readings.share()
 
     def _written(self, written: HostFile) -> HostFile:
         self._made = {"made_directories": written.made_directories, "made_system_id": written.made_system_id}
-        return self._noted(written)
-
-    def _noted(self, file: HostFile) -> HostFile:
-        self._latest = (file, time.monotonic())
-        return file
+        return self._readings.note(written)

@@ -8,6 +8,7 @@ https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/ci/runner.rb
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -73,9 +74,28 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 """The argument spec of gitlab_runner_register."""
 
+SECRET_OPTIONS: dict[str, Any] = {
+    "kubeconfig": {"type": "path", "required": True},
+    "context": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "secret_name": {"type": "str", "required": True, "no_log": False},
+}
+"""Where in which cluster the Secret is."""
+SECRET_ARGUMENT_SPEC: dict[str, Any] = {
+    **{name: option for name, option in REGISTRATION_OPTIONS.items() if name not in FILE_OPTIONS},
+    **SECRET_OPTIONS,
+    "runners": RUNNERS_OPTION,
+}
+"""The argument spec of gitlab_runner_register_secret."""
+
 OWNERS = {"instance_type": None, "group_type": "group_id", "project_type": "project_id"}
 TAG_COUNT, TAG_LENGTH = 50, 255
 SHORTEST_TIMEOUT = 600
+
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+LABEL, SUBDOMAIN = re.compile(rf"(?=.{{1,63}}$){_PART}"), re.compile(rf"{_PART}(?:\.{_PART})*")
+SECRET_NAME_LENGTH = 253
 
 
 class OptionsError(Exception):
@@ -84,7 +104,7 @@ class OptionsError(Exception):
 
 def options_of_runners(options: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
     """The options of each runner of a task, None where not given: its own, else the task's. Raises OptionsError."""
-    common = {name: options[name] for name in REGISTRATION_OPTIONS}
+    common = {name: options[name] for name in REGISTRATION_OPTIONS if name in options}
     runners = options["runners"]
     if runners is None:
         return [common]
@@ -118,6 +138,17 @@ def desired_runner(options: Mapping[str, Any], host: str) -> DesiredRunner:
         takeover=bool(options.get("takeover")),
         adopt_existing_entry=options.get("adopt_existing_entry") is not False,
     )
+
+
+def require_place_of_secret(options: Mapping[str, Any], host: str) -> None:
+    """Raises OptionsError for a cluster, namespace or Secret that nothing can be called."""
+    problems = [f"{name} is empty." for name in ("kubeconfig", "context") if not options[name]]
+    if not LABEL.fullmatch(options["namespace"]):
+        problems.append("namespace is no name of a namespace: 1 to 63 of a-z, 0-9 and -, none of the latter at an end.")
+    if len(options["secret_name"]) > SECRET_NAME_LENGTH or not SUBDOMAIN.fullmatch(options["secret_name"]):
+        problems.append("secret_name is no name of a Secret: at most 253 of a-z, 0-9, - and . in parts as of a host.")
+    if problems:
+        raise OptionsError(f"{host}: " + " ".join(problems))
 
 
 def without_effect(options: Mapping[str, Any]) -> list[str]:

@@ -87,7 +87,10 @@ def test_new_lines_end_like_the_others() -> None:
     )
 
 
-@pytest.mark.parametrize("action", ["gitlab_runner_register", "runner_config", "gitlab_runner_preflight"])
+@pytest.mark.parametrize(
+    "action",
+    ["gitlab_runner_register", "gitlab_runner_register_secret", "runner_config", "gitlab_runner_preflight"],
+)
 def test_a_control_node_without_tomlkit(action: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module(f"{ACTIONS}.{action}")
     monkeypatch.setattr(module, "TOMLKIT_IMPORT_ERROR", "Traceback: no module named tomlkit")

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleActionFail
 from fake_gitlab import Fault
-from registration_fixtures import server, world
+from registration_fixtures import home, server, world
 from registration_world import World
 from unit.plugins.config_host import Host, configure
 
-__all__ = ["server", "world"]
+__all__ = ["home", "server", "world"]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import Answer, Transport, Unreached
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import Outcome, register
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import FilePort, Outcome, register
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
@@ -72,6 +72,14 @@ class Pi:
 
     def named(self, name: str) -> list[dict[str, Any]]:
         return [entry for entry in self.entries if entry.get("name") == name]
+
+    def port(self, run: Run, *, full: bool = False) -> FilePort:
+        """What a run of registration gets. full: nothing can be written."""
+        return MemoryFile(self, run, full)
+
+
+MakePi = Callable[[str, str], Pi]
+"""From a name in the inventory and what its board is called to a Pi, or to what stands for one."""
 
 
 @dataclass
@@ -200,6 +208,7 @@ class World:
     kind: str = "project_type"
     token: str = ""
     version: str = NEWEST
+    make_pi: MakePi = Pi
     late: list[Callable[[], Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -254,7 +263,7 @@ class World:
         late_ones = self.late if late else None
         transport = WatchedTransport(self.url, options.get("api_token"), run, late_ones, breakdown)
         gitlab = GitLab(transport, sleep=lambda _seconds: None, monotonic=lambda: self.gitlab.clock.now().timestamp())
-        return register(wanted, MemoryFile(pi, run, full), gitlab, run=secrets.token_hex(4), check_mode=check)
+        return register(wanted, pi.port(run, full=full), gitlab, run=secrets.token_hex(4), check_mode=check)
 
     def arrive(self) -> None:
         """GitLab carries out what it had still to do."""

@@ -9,25 +9,48 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as wait_action
-from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
-from ansible_collections.pifleet.ci.plugins.modules import gitlab_runner_register, gitlab_runner_wait
+from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment as GitLabFragment
+from ansible_collections.pifleet.ci.plugins.doc_fragments.registration import ModuleDocFragment as RegistrationFragment
+from ansible_collections.pifleet.ci.plugins.modules import (
+    gitlab_runner_register,
+    gitlab_runner_register_secret,
+    gitlab_runner_wait,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.difference import COMPARED_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration import plan
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     ARGUMENT_SPEC,
     REGISTRATION_OPTIONS,
     RUNNERS_OPTION,
+    SECRET_ARGUMENT_SPEC,
 )
+
+FRAGMENTS = {
+    "pifleet.ci.gitlab": GitLabFragment.DOCUMENTATION,
+    "pifleet.ci.registration": RegistrationFragment.DOCUMENTATION,
+}
+
+
+def documented_options(stub: Any) -> dict[str, dict[str, Any]]:
+    """The options of a module with those of its fragments; what it says itself goes before what they say."""
+    document = yaml.safe_load(stub.DOCUMENTATION)
+    options: dict[str, dict[str, Any]] = document.get("options", {})
+    for name in document["extends_documentation_fragment"]:
+        for option, shared in yaml.safe_load(FRAGMENTS.get(name, "{}")).get("options", {}).items():
+            options[option] = {**shared, **options.get(option, {})}
+    return options
 
 
 @pytest.mark.parametrize(
     ("stub", "specified"),
-    [(gitlab_runner_register, ARGUMENT_SPEC), (gitlab_runner_wait, wait_action.ARGUMENT_SPEC)],
+    [
+        (gitlab_runner_register, ARGUMENT_SPEC),
+        (gitlab_runner_register_secret, SECRET_ARGUMENT_SPEC),
+        (gitlab_runner_wait, wait_action.ARGUMENT_SPEC),
+    ],
 )
 def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
-    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    own = yaml.safe_load(stub.DOCUMENTATION)["options"]
-    documented = {name: {**shared.get(name, {}), **own.get(name, {})} for name in {*shared, *own}}
+    documented = documented_options(stub)
     assert set(documented) == set(specified)
     for name, spec in specified.items():
         for aspect in ("type", "default", "choices", "required", "elements"):
@@ -35,7 +58,7 @@ def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
 
 
 def test_options_of_a_runner_agree() -> None:
-    documented = yaml.safe_load(gitlab_runner_register.DOCUMENTATION)["options"]["runners"]["suboptions"]
+    documented = documented_options(gitlab_runner_register)["runners"]["suboptions"]
     assert set(documented) == set(RUNNERS_OPTION["options"])
     for name, spec in RUNNERS_OPTION["options"].items():
         for aspect in ("type", "default", "choices", "required", "elements"):

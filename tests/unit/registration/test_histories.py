@@ -4,8 +4,8 @@
 A history is what happens to two Pis in a while: runs that are killed at any request or file operation, that meet
 outages of every kind, or into which another operator's run falls; cards and boards that die; people at the web page;
 clones; GitLab being late; tokens that expire. GitLab is of one of the supported versions, the runners are those of the
-instance, a group or a project. One half of the histories knows the API token only, in the other each run takes one of
-the three ways in.
+instance, a group or a project. In a third of the histories the Pis are namespaces of clusters. One half of the
+histories knows the API token only, in the other each run takes one of the three ways in.
 
 tests/sizes.py says how many in all SHARDS, which pytest-xdist runs side by side.
 """
@@ -30,7 +30,8 @@ from fake_gitlab.faults import REPLIES
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from registration_world import LISTS, PLACES, VERSIONS, Breakdown, Killed, Pi, Run, World
+from registration_cluster import Clusters
+from registration_world import LISTS, PLACES, VERSIONS, Breakdown, Killed, MakePi, Pi, Run, World
 from sizes import HISTORIES, dice
 
 SHARDS = 8
@@ -59,10 +60,11 @@ FAULT = st.builds(
 class History(RuleBasedStateMachine):
     servers: ClassVar[dict[str, fake_gitlab.server.Server]]
     """The same GitLab without TLS, and with a certificate of an authority that nobody knows."""
+    clusters: ClassVar[Clusters]
 
     def __init__(self) -> None:
         super().__init__()
-        self.begin("project_type", VERSIONS[-1], graphql=True, mixed=False, lifetime=None)
+        self.begin("project_type", VERSIONS[-1], graphql=True, mixed=False, lifetime=None, secrets=False)
 
     @initialize(
         kind=st.sampled_from(sorted(PLACES)),
@@ -70,15 +72,17 @@ class History(RuleBasedStateMachine):
         graphql=st.sampled_from([True, True, False]),
         mixed=st.booleans(),
         lifetime=st.sampled_from([None, None, 3 * 3600]),
+        secrets=st.sampled_from([False, False, True]),
     )
-    def begin(self, kind: str, version: str, graphql: bool, mixed: bool, lifetime: float | None) -> None:
-        """`lifetime`: seconds after which tokens expire."""
+    def begin(self, kind: str, version: str, graphql: bool, mixed: bool, lifetime: float | None, secrets: bool) -> None:
+        """`lifetime`: seconds after which tokens expire. `secrets`: the Pis are namespaces with a Secret."""
         server = self.servers["http"]
-        self.world = World(server.gitlab, server.url, kind, version=version)
+        make_pi: MakePi = self.clusters.pi if secrets else Pi
+        self.world = World(server.gitlab, server.url, kind, version=version, make_pi=make_pi)
         self.world.gitlab.settings.token_lifetime = lifetime
         self.world.gitlab.settings.graphql = graphql
         self.mixed = mixed
-        self.pis = [Pi("pi-01", "s_000000000001"), Pi("pi-02", "s_000000000002")]
+        self.pis = [make_pi("pi-01", "s_000000000001"), make_pi("pi-02", "s_000000000002")]
         self.boards = 2
         self.wanted: set[tuple[int, str]] = set()
         self.given: dict[tuple[int, str], str] = {}
@@ -417,10 +421,11 @@ def _portrait(runner: Any) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[History]]:
+def histories(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[type[History]]:
     gitlab = fake_gitlab.FakeGitLab()
     unknown = fake_gitlab.tls.make(tmp_path_factory.mktemp("tls"))
     with fake_gitlab.serving(gitlab) as plain, fake_gitlab.serving(gitlab, unknown) as secure:
+        History.clusters = clusters
         History.servers = {"http": plain, "https": secure}
         yield History
 

@@ -18,10 +18,10 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFileError
 from fake_gitlab import Fault
 from fake_gitlab.server import Server
-from registration_world import NEWEST, VERSIONS, Killed, Pi, Run, World
+from registration_world import NEWEST, VERSIONS, Killed, MakePi, Pi, Run, World
 from sizes import SOAK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.homes(secrets=1)]
 
 KEY = "default/pi-01/docker"
 
@@ -100,8 +100,8 @@ def version() -> str:
 
 
 @pytest.fixture
-def world(server: Server, version: str) -> World:
-    return World(server.gitlab, server.url, version=version)
+def world(server: Server, home: MakePi, version: str) -> World:
+    return World(server.gitlab, server.url, version=version, make_pi=home)
 
 
 @aged_starts
@@ -232,7 +232,7 @@ def test_a_refused_creation_leaves_no_trace(world: World, pi: Pi) -> None:
 def test_a_late_creation_is_not_mistaken_for_a_second_operators(world: World, pi: Pi) -> None:
     """Our creation is late; what a look finds instead is another operator's. Our intent has to stay."""
     undisturbed = Run()
-    world.register(Pi("pi-02", "s_000000000002"), run=undisturbed)
+    world.register(world.make_pi("pi-02", "s_000000000002"), run=undisturbed)
     announced = undisturbed.events.index("write")
     world.register(pi, run=Run({(announced, "after"): lambda: world.register(pi) and None}), late=True)
     assert len(world.with_key(KEY)) == 1

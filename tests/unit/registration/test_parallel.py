@@ -14,7 +14,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import ConcurrentChanges
 from registration_world import Pi, Run, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.homes(secrets=1)]
 
 KEY = "default/pi-01/docker"
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import FilePort
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import RENEWAL, intents
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import AuthMethod
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import HostFile, HostFileConflict, HostFileError
 from fake_gitlab import Fault
-from registration_world import MemoryFile, Pi, Run, World
+from registration_world import Pi, Run, World
+
+pytestmark = pytest.mark.homes(secrets=3)
 
 KEY = "default/pi-01/docker"
 STALL = 6 * 60
@@ -39,7 +42,7 @@ def stall(world: World, pi: Pi) -> Callable[[], None]:
 
 def moment(world: World, pi: Pi, name: str) -> int:
     """The number of the last event of that name in an undisturbed run from here."""
-    run, twin = Run(), Pi("pi-09", "s_000000000009")
+    run, twin = Run(), world.make_pi("pi-09", "s_000000000009")
     world.register(twin, run=run)
     return max(number for number, event in enumerate(run.events) if event == name)
 
@@ -118,25 +121,26 @@ def test_a_conflict_while_the_file_is_read_is_tried_again(
 ) -> None:
     """With `recover`, reading replaces a broken file, and may find that somebody else has just done so."""
     conflicts = [HostFileConflict("changed")]
-    read = MemoryFile.read
+    port = type(pi.port(Run()))
+    read = port.read
 
-    def disturbed(self: MemoryFile) -> HostFile:
+    def disturbed(self: FilePort) -> HostFile:
         if conflicts:
             raise conflicts.pop()
         return read(self)
 
-    monkeypatch.setattr(MemoryFile, "read", disturbed)
+    monkeypatch.setattr(port, "read", disturbed)
     assert world.register(pi).actions == ["created", "entry_written"]
 
 
 def test_a_file_that_cannot_be_read_is_not_tried_again(world: World, pi: Pi, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
 
-    def broken(self: MemoryFile) -> None:
+    def broken(self: FilePort) -> None:
         reads.append(1)
         raise HostFileError("config.toml could not be read: permission denied.")
 
-    monkeypatch.setattr(MemoryFile, "read", broken)
+    monkeypatch.setattr(type(pi.port(Run())), "read", broken)
     with pytest.raises(HostFileError):
         world.register(pi)
     assert len(reads) == 1

@@ -25,6 +25,8 @@ from registration_world import SHOWS_MANAGERS, VERSIONS, Pi, World
 KEY = "default/pi-01/docker"
 OTHER = "s_0000000000ff"
 
+pytestmark = pytest.mark.homes(secrets=4)
+
 Arrange = Callable[[World, Pi], None]
 
 

@@ -20,7 +20,9 @@ from fake_gitlab import Fault
 from fake_gitlab.runners import Runner
 from fake_gitlab.server import Server
 from registration_thrice import thrice
-from registration_world import NEWEST, PLACES, SHOWS_MANAGERS, VERSIONS, Pi, World
+from registration_world import NEWEST, PLACES, SHOWS_MANAGERS, VERSIONS, MakePi, Pi, World
+
+pytestmark = pytest.mark.homes(secrets=4)
 
 KEY, NAME = "default/pi-01/docker", "docker"
 OTHER_MACHINE = "s_0000000000ff"
@@ -234,10 +236,11 @@ def version() -> str:
 
 
 @pytest.fixture(params=AuthMethod, ids=lambda way: way.value)
-def scene(request: pytest.FixtureRequest, server: Server, pi: Pi, kind: str, version: str) -> Scene:
-    return Scene(World(server.gitlab, server.url, kind, version=version), pi, request.param)
+def scene(request: pytest.FixtureRequest, server: Server, home: MakePi, pi: Pi, kind: str, version: str) -> Scene:
+    return Scene(World(server.gitlab, server.url, kind, version=version, make_pi=home), pi, request.param)
 
 
+@pytest.mark.homes(secrets=40)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 @pytest.mark.parametrize("version", [VERSIONS[0], NEWEST, *(pytest.param(each, marks=slow) for each in VERSIONS[1:-1])])
 def test_row(scene: Scene, row: Row, version: str) -> None:
