@@ -23,7 +23,7 @@ def _size(variable: str, *, test: int, soak: int) -> int:
     return int(os.environ.get(variable, soak if SOAK else test))
 
 
-HISTORIES = _size("PIFLEET_HISTORIES", test=400, soak=20_000)
+HISTORIES = _size("PIFLEET_HISTORIES", test=300, soak=20_000)
 """Random histories of a small fleet."""
 EXAMPLES = _size("PIFLEET_EXAMPLES", test=100, soak=5_000)
 """Documents for each property of the config.toml editor."""
@@ -35,7 +35,7 @@ PLAY_KILLS = _size("PIFLEET_PLAY_KILLS", test=6, soak=200)
 """Kills of whole plays in one history, of all the moments that there are."""
 ROUNDS = _size("PIFLEET_ROUNDS", test=1, soak=10)
 """Rounds in which two operators start a play at the same moment."""
-SECONDS = _size("PIFLEET_SECONDS", test=120, soak=1_000_000)
+SECONDS = _size("PIFLEET_SECONDS", test=90, soak=1_000_000)
 """Seconds that the tests of simulated Pis that take long may take together, in each Molecule scenario."""
 CORES = _size("PIFLEET_CORES", test=1, soak=20)
 """ansible-cores that the plays of one file run with, of those that are there."""
