@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +46,8 @@ pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
 def test_each_section_has_an_inventory_and_jobs() -> None:
     assert list(RECIPES) == [
-        "Docker", "Docker with the engine's socket", "Docker-in-Docker with TLS", "Shell", "Private registry",
+        "Docker", "Docker with the engine's socket", "Deploy to a Swarm", "Docker-in-Docker with TLS", "Shell",
+        "Private registry",
         OWN_IMAGE, S3, "A GitLab with another name inside",
     ]  # fmt: skip
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
@@ -68,57 +70,92 @@ def pi(lab: Lab, pis: dict[str, Host], tmp_path: Path) -> Iterator[Host]:
     pis[PI].check_output(f"docker image rm {' '.join(names)}")
 
 
+@contextmanager
+def packages(lab: Lab, _pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
+    offer = offer_packages(lab, PI, folder / "packages", [PACKAGE])
+    yield {"gitlab_runner_package": {**offer.settings, "version": PACKAGE}}
+    withdraw_packages(lab, PI)
+
+
+@contextmanager
+def swarm(_lab: Lab, pi: Host, _folder: Path) -> Iterator[dict[str, Any]]:
+    pi.check_output("docker swarm init")
+    yield {"job": {"protected": True}}
+    pi.check_output("docker stack rm kiosk && docker swarm leave --force")
+
+
+@contextmanager
+def private_registry(lab: Lab, _pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
+    files = tls.make(folder, [REGISTRY.split(":")[0]])
+    assert files.ca
+    beside = lab.folder / "inventory" / "files" / "registry-ca.crt"
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_text(Path(files.ca).read_text())
+    image = next(image.tag for image in lab_images() if image.variable == "lab_job_image")
+    start_private_registry(lab.folder.name, folder, {"job:1": image})
+    yield {"vault_registry_password": PASSWORD}
+    stop_private_registry(lab.folder.name)
+    beside.unlink()
+    beside.parent.rmdir()
+
+
+@contextmanager
+def dockerfile(lab: Lab, _pi: Host, _folder: Path) -> Iterator[dict[str, Any]]:
+    beside = lab.folder / "inventory" / "files"
+    (beside / "tools").mkdir(parents=True)
+    (beside / "tools" / "Dockerfile").write_text(DOCKERFILE)
+    yield {}
+    shutil.rmtree(beside)
+    gone = [{"name": build["name"], "state": "absent"} for build in RECIPES[OWN_IMAGE][0]["job_images_builds"]]
+    removed = lab.play("--limit", PI, "-e", json.dumps({"job_images_builds": gone}), playbook="pifleet.ci.job_images")
+    assert removed.code == 0, removed.output
+
+
+@contextmanager
+def bucket(lab: Lab, _pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
+    with s3_cache(lab, folder) as settings:
+        yield settings
+
+
+@contextmanager
+def mirror_of_docker_hub(_lab: Lab, pi: Host, _folder: Path) -> Iterator[dict[str, Any]]:
+    registry = pi.check_output(f"getent hosts {REGISTRY_NAME.split(':')[0]}").split()[0]
+    defaults = yaml.safe_load(FLEET.read_text())["gitlab_runner_defaults"]
+    defaults["config"]["environment"] = [f"LAB_REGISTRY_MIRROR=http://{registry}:{REGISTRY_NAME.split(':')[1]}"]
+    yield {"gitlab_runner_defaults": defaults}
+
+
+@contextmanager
+def repository_inside(lab: Lab, pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
+    machine = urlsplit(lab.variables["gitlab_runner_url"]).hostname or ""
+    with serving_repository(machine, "pis/firmware", folder / "repository") as repository:
+        rule = f"PREROUTING {INTERNAL} -j DNAT --to {machine}:{repository.port}"
+        pi.check_output(f"iptables -t nat -A {rule}")
+        yield {"job": {"sha": repository.sha, "variables": {"GIT_STRATEGY": "clone"}}}
+        pi.check_output(f"iptables -t nat -D {rule}")
+    assert {user.partition(":")[0] for user in repository.users} == {"gitlab-ci-token"}
+
+
+SURROUNDINGS = {
+    "Deploy to a Swarm": swarm,
+    "Docker-in-Docker with TLS": mirror_of_docker_hub,
+    "Shell": packages,
+    "Private registry": private_registry,
+    OWN_IMAGE: dockerfile,
+    S3: bucket,
+    "A GitLab with another name inside": repository_inside,
+}
+"""What a recipe takes as given. They yield variables that are not in it, as `job` what GitLab says of its jobs."""
+
+
 @pytest.fixture
-def surroundings(
-    lab: Lab, pis: dict[str, Host], tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[dict[str, Any]]:
-    """What the recipe takes as given; yields variables that are not in it, as `job` what GitLab says of its jobs."""
+def surroundings(lab: Lab, pi: Host, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     title = request.node.callspec.params["title"]
-    if title == "Shell":
-        offer = offer_packages(lab, PI, tmp_path / "packages", [PACKAGE])
-        yield {"gitlab_runner_package": {**offer.settings, "version": PACKAGE}}
-        withdraw_packages(lab, PI)
-    elif title == "Private registry":
-        files = tls.make(tmp_path, [REGISTRY.split(":")[0]])
-        assert files.ca
-        beside = lab.folder / "inventory" / "files" / "registry-ca.crt"
-        beside.parent.mkdir(exist_ok=True)
-        beside.write_text(Path(files.ca).read_text())
-        image = next(image.tag for image in lab_images() if image.variable == "lab_job_image")
-        start_private_registry(lab.folder.name, tmp_path, {"job:1": image})
-        yield {"vault_registry_password": PASSWORD}
-        stop_private_registry(lab.folder.name)
-        beside.unlink()
-        beside.parent.rmdir()
-    elif title == OWN_IMAGE:
-        beside = lab.folder / "inventory" / "files"
-        (beside / "tools").mkdir(parents=True)
-        (beside / "tools" / "Dockerfile").write_text(DOCKERFILE)
+    if title not in SURROUNDINGS:
         yield {}
-        shutil.rmtree(beside)
-        gone = [{"name": build["name"], "state": "absent"} for build in RECIPES[title][0]["job_images_builds"]]
-        removed = lab.play(
-            "--limit", PI, "-e", json.dumps({"job_images_builds": gone}), playbook="pifleet.ci.job_images"
-        )
-        assert removed.code == 0, removed.output
-    elif title == S3:
-        with s3_cache(lab, tmp_path) as settings:
-            yield settings
-    elif title == "Docker-in-Docker with TLS":
-        registry = pis[PI].check_output(f"getent hosts {REGISTRY_NAME.split(':')[0]}").split()[0]
-        defaults = yaml.safe_load(FLEET.read_text())["gitlab_runner_defaults"]
-        defaults["config"]["environment"] = [f"LAB_REGISTRY_MIRROR=http://{registry}:{REGISTRY_NAME.split(':')[1]}"]
-        yield {"gitlab_runner_defaults": defaults}
-    elif title == "A GitLab with another name inside":
-        machine = urlsplit(lab.variables["gitlab_runner_url"]).hostname or ""
-        with serving_repository(machine, "pis/firmware", tmp_path / "repository") as repository:
-            rule = f"PREROUTING {INTERNAL} -j DNAT --to {machine}:{repository.port}"
-            pis[PI].check_output(f"iptables -t nat -A {rule}")
-            yield {"job": {"sha": repository.sha, "variables": {"GIT_STRATEGY": "clone"}}}
-            pis[PI].check_output(f"iptables -t nat -D {rule}")
-        assert {user.partition(":")[0] for user in repository.users} == {"gitlab-ci-token"}
-    else:
-        yield {}
+        return
+    with SURROUNDINGS[title](lab, pi, tmp_path) as variables:
+        yield variables
 
 
 @pytest.mark.parametrize("title", [pytest.param(title, marks=takes(90)) for title in RECIPES])
