@@ -26,7 +26,7 @@ find_python() {
 
 install_core() {
   local environment=$1 minor=$2 pip
-  pip=("$environment/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt "$kubernetes")
+  pip=("$environment/bin/pip" install --quiet --no-compile --disable-pip-version-check -r requirements.txt "$kubernetes")
   # A minor that is not released yet is tried as it is; of the others no pre-release is taken.
   "${pip[@]}" "ansible-core==$minor.*" 2>/dev/null || "${pip[@]}" "ansible-core~=$minor.0b1"
 }

@@ -29,7 +29,7 @@ make_environment() {
     "$python" -m venv .venv
   fi
   say "installing what requirements-dev.txt names into .venv"
-  .venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+  .venv/bin/pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
   touch "$stamp"
 }
 

@@ -20,8 +20,6 @@ part() {
 
 # All that is drawn is drawn from one seed.
 export PIFLEET_SEED=${PIFLEET_SEED:-$SRANDOM}
-PIFLEET_ANSIBLE_PLAYBOOKS=$(scripts/cores.sh)
-export PIFLEET_ANSIBLE_PLAYBOOKS
 
 part "images of the lab" env PYTHONPATH=molecule python -m images
 set -m # the background gets a process group, by which it can be ended
@@ -29,6 +27,8 @@ part "Molecule scenarios" scripts/molecule.sh test --all >/dev/null &
 set +m
 trap 'kill -- -$! 2>/dev/null || true' EXIT
 # The lab goes first: what has nothing to wait for takes the time in which that waits.
+PIFLEET_ANSIBLE_PLAYBOOKS=$(nice scripts/cores.sh)
+export PIFLEET_ANSIBLE_PLAYBOOKS
 part "unit tests, property tests" nice pytest -q -n auto --durations=15 tests/unit
 part "lint, sanity, galaxy-importer" nice scripts/lint.sh
 printf '\n==> waiting for the Molecule scenarios (%s)\n' "$logs/Molecule scenarios.log" >&2

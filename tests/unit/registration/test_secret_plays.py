@@ -73,12 +73,13 @@ class ClusterPlay:
 @on_every_core
 def play(
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     world: World,
     clusters: Clusters,
     monkeypatch: pytest.MonkeyPatch,
 ) -> ClusterPlay:
-    play = WatchedPlay(request.param, tmp_path)
+    # A short path, because ansible-core has a socket in its temporary directory from 2.21 on.
+    play = WatchedPlay(request.param, tmp_path_factory.mktemp("k"))
     temporary = play.directory / "control-node"
     temporary.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(temporary))
