@@ -113,6 +113,7 @@ def test_what_is_unused_goes_when_space_is_low(lab: Lab, gitlab: GitLab, pi: Hos
     make_image(pi, "labelled:1", MB, "LABEL ci.pifleet.keep=1")
     named = pi.check_output("docker volume create database && docker volume create --label ci.pifleet.keep=1").split()
     anonymous = pi.check_output("docker volume create")
+    pi.check_output("sleep 1")  # what happens in the second of a check is for the next one still in use
     before = images(pi), volumes(pi)
     assert [volume for volume in before[1] if "-cache-" in volume]
     assert "Removed" not in check(pi), "what is seen for the first time may be about to be used"
