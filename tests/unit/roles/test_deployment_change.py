@@ -20,6 +20,7 @@ from plays.play import ROOT, Play
 from test_package import (
     ABSENT,
     CONTAINER,
+    DOCKER,
     DROP_IN,
     INHIBIT,
     KEPT,
@@ -92,6 +93,7 @@ def steps(
         {"ansible.builtin.include_tasks": f"{part}.yml"},
     ]
     done = play.run_plays([{"hosts": "all", "vars": {**variables, **stopped}, "tasks": tasks}])
+    (play.directory / "output").write_text(" ".join(done.stdout.split()))
     assert f"failed={int(bool(breaks))}" in done.stdout, done.stdout + done.stderr
     return (play.directory / "log").read_text().splitlines()
 
@@ -154,6 +156,14 @@ def test_the_version_before_is_installed_again_after_a_failure(play: Play, break
     assert done[done.index(breaks) + 1 :][:3] == ["stop_process.yml", "ansible.builtin.shell", STARTS]
     if breaks != STARTS:
         assert done[-2:] == ["pifleet.ci.gitlab_runner_wait", "ansible.builtin.file absent"]
+
+
+def test_without_an_api_token_the_version_before_has_to_keep_running(play: Play) -> None:
+    ready_made = [{**DOCKER, "token": "glrt-0123456789abcdefghij"}]
+    done = steps(play, "package", OTHER_VERSION, "keeps_running.yml", gitlab_runner_runners=ready_made)
+    assert done.count("keeps_running.yml") == 2, "of the new version, and of the one before"
+    said = (play.directory / "output").read_text()
+    assert "rolled back to 19.2.0-1 of its package, with which it is not online either" in said
 
 
 def test_the_runner_starts_also_where_the_version_before_cannot_be_installed(play: Play) -> None:
