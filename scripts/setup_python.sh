@@ -34,12 +34,12 @@ make_environment() {
 }
 
 install_collections() {
-  # Galaxy is not needed: the `ansible` package of the Python registry contains community.docker.
+  # Galaxy is not needed: the `ansible` package of the Python registry contains both.
   local tree=.cache/collections/ansible_collections download
   mkdir -p "$tree/pifleet"
   [ -e "$tree/pifleet/ci/galaxy.yml" ] || ln -sfn ../../../.. "$tree/pifleet/ci"
-  [ -e "$tree/community/docker/MANIFEST.json" ] && return
-  say "installing community.docker into .cache/collections"
+  [ -e "$tree/community/docker/MANIFEST.json" ] && [ -e "$tree/kubernetes/core/MANIFEST.json" ] && return
+  say "installing community.docker and kubernetes.core into .cache/collections"
   download=$(mktemp -d)
   .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest "$download" ansible
   .venv/bin/python - "$download" <<'PYTHON'
@@ -48,9 +48,10 @@ import sys
 import zipfile
 
 wheel = next(pathlib.Path(sys.argv[1]).glob("ansible-*.whl"))
-wanted = ("ansible_collections/community/docker/", "ansible_collections/community/library_inventory_filtering_v1/")
+wanted = ("community/docker/", "community/library_inventory_filtering_v1/", "kubernetes/core/")
+folders = tuple(f"ansible_collections/{folder}" for folder in wanted)
 with zipfile.ZipFile(wheel) as archive:
-    archive.extractall(".cache/collections", [name for name in archive.namelist() if name.startswith(wanted)])
+    archive.extractall(".cache/collections", [name for name in archive.namelist() if name.startswith(folders)])
 PYTHON
   rm -rf "$download"
 }
