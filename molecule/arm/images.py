@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +74,13 @@ def image_config(instructions: list[tuple[str, str]]) -> dict[str, Any]:
             case "ENTRYPOINT":
                 config["Entrypoint"] = json.loads(rest)
             case "ENV":
-                config["Env"].append(rest)
+                config["Env"] += shlex.split(rest)
             case "STOPSIGNAL":
                 config["StopSignal"] = rest
             case "VOLUME":
                 config["Volumes"] = {path: {} for path in json.loads(rest)}
+            case "EXPOSE":
+                config["ExposedPorts"] = {f"{port}/tcp": {} for port in rest.split()}
             case "ARG" | "FROM" | "COPY" | "RUN":
                 pass  # of the file system
             case _:
@@ -87,7 +90,7 @@ def image_config(instructions: list[tuple[str, str]]) -> dict[str, Any]:
 
 def _layer(recipe: Recipe, instructions: list[tuple[str, str]]) -> Path:
     """The whole file system as one compressed layer."""
-    base = base_archive(recipe.packages, ARCHITECTURE)
+    base = base_archive(recipe.packages, ARCHITECTURE, recipe.sbin)
     with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
         context, root = Path(folder) / "context", Path(folder) / "root"
         write_context(recipe, context)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.build import job_recipe, runner_recipe, standin_files
+from images.build import docker_in_docker_recipe, docker_job_recipe, job_recipe, runner_recipe, standin_files
 from lab.fleet import GitLab, Lab, Play
 from lab.host import MACHINE_PID, STATE, LabError, end
 from lab.inventory import write_inventory
@@ -34,7 +34,9 @@ MOST_EXECUTIONS = 2
 """Of modules on the Pi in an unchanged run: the state of the host, and registration with config.toml."""
 _INVENTORY = Path(__file__).with_name("inventory")
 _PACKAGE_VERSION = "19.4.0-1"
-_JOB_TIMEOUT = 300
+_JOB_TIMEOUT = 900
+"""The engine of a job generates keys, which takes minutes here."""
+_DIND = "docker:dind"
 _SSH_ATTEMPTS = 300
 """A busy host takes minutes for the boot that an idle one does in 20 seconds."""
 
@@ -69,7 +71,12 @@ def bare_to_green(release: str, deployment: str) -> Figures:
     """Run the scenario and return its figures. Raises LabError when something is not as it must be."""
     name = f"arm-{release}-{deployment}"
     board = disk(release)
-    images = {"gitlab-runner:lab": image(runner_recipe("standin", standin_files())), "job:busybox": image(job_recipe())}
+    images = {
+        "gitlab-runner:lab": image(runner_recipe("standin", standin_files())),
+        "job:busybox": image(job_recipe()),
+        "job:docker": image(docker_job_recipe()),
+        _DIND: image(docker_in_docker_recipe()),
+    }
     folder = _empty_folder(name)
     address = _own_address()
     machine = Machine(folder, board)
@@ -80,6 +87,8 @@ def bare_to_green(release: str, deployment: str) -> Figures:
             "gitlab_runner_deployment": deployment,
             "gitlab_runner_image": f"{registry_name}/gitlab-runner:lab",
             "lab_job_image": f"{registry_name}/job:busybox",
+            "lab_docker_job_image": f"{registry_name}/job:docker",
+            "lab_docker_in_docker_image": f"{registry_name}/{_DIND}",
             "docker_insecure_registries": [registry_name],
             "gitlab_runner_url": url,
             "gitlab_runner_ca_file": str(folder / "tls" / "ca.crt"),
@@ -113,9 +122,8 @@ def _runs(lab: Lab, machine: Machine, release: str, deployment: str, boot: float
         len(machine.command_lines) == 2, f"the machine was powered on {len(machine.command_lines)} times, not twice"
     )
     started = time.monotonic()
-    for runner, (script, words) in _jobs(deployment).items():
-        job = lab.gitlab.run_job(timeout=_JOB_TIMEOUT, script=script, tag_list=[runner], name=runner)
-        _require_job(job, words)
+    for runner, (job, words) in _jobs(lab, deployment).items():
+        _require_job(lab.gitlab.run_job(timeout=_JOB_TIMEOUT, tag_list=[runner], name=runner, **job), words)
     job_seconds = time.monotonic() - started
     architectures = {manager["architecture"] for runner in lab.gitlab.runners() for manager in runner["managers"]}
     _require(architectures == {ARCHITECTURE}, f"GitLab Runner says that it runs on {architectures}")
@@ -141,13 +149,35 @@ def _cgroup_controllers(lab: Lab) -> list[str]:
     return lab.ssh(NAME, "cat /sys/fs/cgroup/cgroup.controllers").split()
 
 
-def _jobs(deployment: str) -> dict[str, tuple[list[str], set[str]]]:
-    """For each runner of the inventory, by the tag that leads to it, a script and words that its trace must have."""
-    limited = ["uname -m", "cat /sys/fs/cgroup/memory.max"]
-    jobs = {"docker": (limited, {"aarch64", str(256 * 1024 * 1024)})}
+def _jobs(lab: Lab, deployment: str) -> dict[str, tuple[dict[str, Any], set[str]]]:
+    """For each runner of the inventory, by the tag that leads to it, a job and words that its trace must have."""
+    limited = {"script": ["uname -m", "cat /sys/fs/cgroup/memory.max"]}
+    docker = {"docker": (limited, {"aarch64", str(256 * 1024 * 1024)})}
     if deployment == "package":
-        jobs["shell"] = (["uname -m"], {"aarch64"})
-    return jobs
+        return {**docker, "shell": ({"script": ["uname -m"]}, {"aarch64"})}
+    return {**docker, "docker-in-docker": (_docker_in_docker_job(lab), {"built-on-aarch64"})}
+
+
+def _docker_in_docker_job(lab: Lab) -> dict[str, Any]:
+    """A job that builds and runs an image in an engine of its own, over TLS. Nothing is pulled."""
+    image = lab.variables["lab_docker_in_docker_image"]
+    return {
+        "services": [{"name": image, "alias": "docker", "variables": {"HEALTHCHECK_TCP_PORT": "2376"}}],
+        "variables": {
+            "DOCKER_HOST": "tcp://docker:2376",
+            "DOCKER_TLS_CERTDIR": "/certs",
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": "/certs/client",
+        },
+        "script": [
+            "test ! -e /var/run/docker.sock",
+            'test -z "$(docker image ls --quiet)"',
+            "cp $(readlink -f /usr/bin/busybox) busybox",
+            r"printf 'FROM scratch\nCOPY busybox /bin/sh\nRUN echo built-on-%s > /built\n' $(uname -m) > Dockerfile",
+            "docker build --tag hello .",
+            "docker run --rm hello /bin/sh -c 'read built < /built; echo $built'",
+        ],
+    }
 
 
 def _play(lab: Lab, settings: Mapping[str, Any]) -> tuple[Play, float]:

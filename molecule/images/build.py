@@ -103,8 +103,12 @@ def job_recipe() -> Recipe:
 
 def docker_job_image() -> str:
     """Return the image of jobs that build images: busybox and the Docker CLI."""
-    dockerfile = _DIRECTORY / "job" / "Dockerfile"
-    return _build(Recipe("pifleet/job:docker", dockerfile, ("busybox-static", "docker-cli")))
+    return _build(docker_job_recipe())
+
+
+def docker_job_recipe() -> Recipe:
+    """The image of jobs that build images."""
+    return Recipe("pifleet/job:docker", _DIRECTORY / "job" / "Dockerfile", ("busybox-static", "docker-cli"))
 
 
 def git_job_image() -> str:
@@ -115,8 +119,13 @@ def git_job_image() -> str:
 
 def docker_in_docker_image() -> str:
     """Return the image of the service docker:dind: a Docker engine of Debian's packages."""
+    return _build(docker_in_docker_recipe())
+
+
+def docker_in_docker_recipe() -> Recipe:
+    """The image of the service docker:dind."""
     files = {"usr/bin/dind": _DIRECTORY / "dind" / "dind"}
-    return _build(Recipe("pifleet/docker:dind", _DIRECTORY / "dind" / "Dockerfile", _DIND_PACKAGES, files, _DIND_SBIN))
+    return Recipe("pifleet/docker:dind", _DIRECTORY / "dind" / "Dockerfile", _DIND_PACKAGES, files, _DIND_SBIN)
 
 
 def _build(recipe: Recipe) -> str:

@@ -16,7 +16,7 @@ from arm.firmware import kernel_command_line, make_boot_partition, read_boot_par
 from arm.images import Image, image_config, parse_dockerfile
 from arm.machine import Machine, qemu
 from arm.registry import registry
-from images.build import job_recipe, runner_recipe, standin_files
+from images.build import docker_in_docker_recipe, job_recipe, runner_recipe, standin_files
 from lab.fleet import eventually
 from lab.host import MACHINE_PID, LabError
 
@@ -97,6 +97,12 @@ def test_the_images_are_configured_by_the_dockerfiles_of_the_lab() -> None:
     runs = [json.loads(rest) for name, rest in parse_dockerfile(dockerfile) if name == "RUN"]
     assert [command[:3] for command in runs] == [["/usr/bin/busybox", "sh", "-c"]]
     assert image_config(parse_dockerfile(job_recipe().dockerfile.read_text()))["Cmd"] == ["sh"]
+
+
+def test_an_image_has_all_variables_and_ports_of_a_line() -> None:
+    config = image_config(parse_dockerfile(docker_in_docker_recipe().dockerfile.read_text()))
+    assert config["Env"][-2:] == ["PATH=/usr/sbin:/usr/bin", "DOCKER_TLS_CERTDIR=/certs"]
+    assert config["ExposedPorts"] == {"2375/tcp": {}, "2376/tcp": {}}
 
 
 def test_an_instruction_that_is_not_implemented_is_refused() -> None:
