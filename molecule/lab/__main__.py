@@ -82,12 +82,19 @@ def clean() -> None:
         down(folder.name)
     if engine_answers():
         # By label first: these are built on the pifleet/ base images, and untagged ones are left by rebuilds.
-        for selection in (["--filter", f"label={RECIPE_LABEL}"], ["--filter", "reference=pifleet/*"]):
-            images = docker("images", "-q", *selection).split()
-            if images:
-                docker("rmi", "-f", *sorted(set(images)))
+        left = [*_removed(f"label={RECIPE_LABEL}"), *_removed("reference=pifleet/*")]
+        if left:
+            say(f"{len(set(left))} images stay, because the lab of another checkout uses them")
     stop_engine()
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+def _removed(selection: str) -> list[str]:
+    """Remove the images that this filter finds, and return those that containers still use."""
+    found = ["images", "-q", "--filter", selection]
+    for image in sorted(set(docker(*found).split())):
+        docker("rmi", "-f", image, check=False)
+    return docker(*found).split()
 
 
 def main() -> int:
