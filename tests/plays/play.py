@@ -60,7 +60,7 @@ class Play:
             env=self.environment,
             check=False,
             cwd=self.directory,
-            timeout=120,
+            timeout=280,
             umask=0o022,
         )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
+from plays.table import run_each
 from test_package import (
     ABSENT,
     CONTAINER,
@@ -54,7 +56,26 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return Play(request.param, tmp_path)
 
 
-def log_in_place_of(task: dict[str, Any], breaks: Sequence[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Change:
+    """A deployment on a host of which this was gathered. What is stopped is the unit, if there is one."""
+
+    gathered: dict[str, Any]
+    part: str = "package"
+    breaks: Collection[str] = ()
+    """Entries of the log that fail."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done, in order, and what was said."""
+
+    steps: list[str]
+    said: str
+
+
+def log_in_place_of(task: dict[str, Any], breaks: Collection[str]) -> dict[str, Any]:
     """The task with an entry in the log in place of its module; fails if that entry is one of `breaks`."""
     if "block" in task:
         blocks = {key: [log_in_place_of(inner, breaks) for inner in task[key]] for key in ("block", "rescue")}
@@ -72,119 +93,123 @@ def log_in_place_of(task: dict[str, Any], breaks: Sequence[str]) -> dict[str, An
     else:
         entry = f"{module} {options.get('state', '')}".strip() if isinstance(options, dict) else module
     kept = {key: value for key, value in task.items() if key in ("name", "when", "register")}
-    return {**kept, "ansible.builtin.raw": f"echo {entry} >> log", "failed_when": entry in breaks}
+    log = f"echo {entry} >> {{{{ pifleet_test_folder }}}}/log"
+    return {**kept, "ansible.builtin.raw": log, "failed_when": entry in breaks}
 
 
-def steps(
-    play: Play, part: str, gathered: dict[str, Any], breaks: str | Sequence[str] = (), **options: Any
-) -> list[str]:
-    """What was done, in order. What is stopped is the unit, if there is one."""
-    breaks = [breaks] if isinstance(breaks, str) else breaks
-    for name in (f"{part}.yml", *PARTS):
-        logged = [log_in_place_of(task, breaks) for task in yaml.safe_load((TASKS / name).read_text())]
-        (play.directory / name).write_text(json.dumps(logged))
+def prepared(change: Change, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The tasks and the variables of the change, with the role's files in the folder, which gets the log."""
+    folder.mkdir()
+    for name in (f"{change.part}.yml", *PARTS):
+        logged = [log_in_place_of(task, change.breaks) for task in yaml.safe_load((TASKS / name).read_text())]
+        (folder / name).write_text(json.dumps(logged))
     role = {"name": "pifleet.ci.gitlab_runner", "tasks_from": "preflight", "public": True}
-    deployment = part if part == "container" else "package"
-    variables = {**SETTINGS, "gitlab_runner_deployment": deployment, **options}
-    stopped = {"_gitlab_runner_stopped": {"stdout": UNIT, "changed": True}} if "units" in gathered else {}
     tasks = [
-        {"ansible.builtin.set_fact": {"pifleet_host": host(**gathered)}},
+        {"ansible.builtin.set_fact": {"pifleet_host": host(**change.gathered)}},
         {"ansible.builtin.include_role": role},
-        {"ansible.builtin.include_tasks": f"{part}.yml"},
+        {"ansible.builtin.include_tasks": str(folder / f"{change.part}.yml")},
     ]
-    done = play.run_plays([{"hosts": "all", "vars": {**variables, **stopped}, "tasks": tasks}])
-    (play.directory / "output").write_text(" ".join(done.stdout.split()))
-    assert f"failed={int(bool(breaks))}" in done.stdout, done.stdout + done.stderr
-    return (play.directory / "log").read_text().splitlines()
+    stopped = {"_gitlab_runner_stopped": {"stdout": UNIT, "changed": True}} if "units" in change.gathered else {}
+    deployment = {"gitlab_runner_deployment": "container" if change.part == "container" else "package"}
+    return tasks, {**SETTINGS, **deployment, **change.options, **stopped, "pifleet_test_folder": str(folder)}
 
 
-@pytest.mark.parametrize(
-    ("gathered", "expected"),
-    [
-        pytest.param(BARE, ["package_unit.yml", "package_fetch.yml", "package_install.yml", STARTS], id="a bare Pi"),
-        pytest.param(
-            AS_CONTAINER,
-            ["package_unit.yml", "package_fetch.yml", "package_install.yml", "remove_container.yml",
-             "ansible.builtin.file absent", STARTS],
-            id="from the container",
-        ),
-        pytest.param(
-            OTHER_VERSION,
-            ["package_unit.yml", "package_fetch.yml", "keep_packages.sh", "stop_process.yml", "package_install.yml",
-             STARTS, "wait.yml", "ansible.builtin.file absent", STARTS],
-            id="another version",
-        ),
-        pytest.param(
-            {**AS_PACKAGE, KEPT: a_file("19.2.0-1")},
-            ["package_unit.yml", "package_fetch.yml", STARTS, "wait.yml", "ansible.builtin.file absent", STARTS],
-            id="a version that has not proved itself, after a play that died",
-        ),
-        pytest.param(
-            {**OTHER_VERSION, KEPT: a_file("19.1.0-1")},
-            ["package_unit.yml", "package_fetch.yml", "stop_process.yml", "package_install.yml", STARTS, "wait.yml",
-             "ansible.builtin.file absent", STARTS],
-            id="a third version, while the one before the last is kept",
-        ),
-        pytest.param(
-            DIED_BEFORE_THE_START,
-            ["package_unit.yml", "package_fetch.yml", "ansible.builtin.file absent", STARTS],
-            id="a play that died before the start",
-        ),
-    ],
-)  # fmt: skip
-def test_the_package_starts_after_what_ran_before(play: Play, gathered: dict[str, Any], expected: list[str]) -> None:
-    assert steps(play, "package", gathered) == ["remove_service.yml", *expected]
+def all_done(play: Play, changes: Mapping[str, Change]) -> dict[str, Done]:
+    """What each of the changes did. Those fail in which something breaks, and no others."""
+    folders = {name: play.directory / f"change{number}" for number, name in enumerate(changes)}
+    outcomes = run_each(play, {name: prepared(change, folders[name]) for name, change in changes.items()})
+    wrong = {name: done.output for name, done in outcomes.items() if done.failed is not bool(changes[name].breaks)}
+    assert wrong == {}
+    return {name: Done((folders[name] / "log").read_text().splitlines(), outcomes[name].output) for name in changes}
 
 
-def test_a_restart_without_an_installation(play: Play) -> None:
-    done = steps(play, "package", AS_PACKAGE, _gitlab_runner_configured={"takes_effect": "after_restart"})
-    assert done[-2:] == ["stop_process.yml", STARTS]
+FETCHED = ["remove_service.yml", "package_unit.yml", "package_fetch.yml"]
+PROVED = ["wait.yml", "ansible.builtin.file absent", STARTS]
+PULLED = {"images": {"gitlab/gitlab-runner:alpine-v19.3.0": "sha256:1"}}
+MANAGER = {
+    "engine": {"version": "26.1.5", "swarm": {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}},
+    "services": ["gitlab-runner"],
+}
+ORDER: dict[str, tuple[Change, list[str]]] = {
+    "a bare Pi": (Change(BARE), [*FETCHED, "package_install.yml", STARTS]),
+    "from the container": (
+        Change(AS_CONTAINER),
+        [*FETCHED, "package_install.yml", "remove_container.yml", "ansible.builtin.file absent", STARTS],
+    ),
+    "another version": (
+        Change(OTHER_VERSION),
+        [*FETCHED, "keep_packages.sh", "stop_process.yml", "package_install.yml", STARTS, *PROVED],
+    ),
+    "a version that has not proved itself, after a play that died": (
+        Change({**AS_PACKAGE, KEPT: a_file("19.2.0-1")}), [*FETCHED, STARTS, *PROVED]
+    ),
+    "a third version, while the one before the last is kept": (
+        Change({**OTHER_VERSION, KEPT: a_file("19.1.0-1")}),
+        [*FETCHED, "stop_process.yml", "package_install.yml", STARTS, *PROVED],
+    ),
+    "a play that died before the start": (
+        Change(DIED_BEFORE_THE_START), [*FETCHED, "ansible.builtin.file absent", STARTS]
+    ),
+    "a restart without an installation": (
+        Change(AS_PACKAGE, options={"_gitlab_runner_configured": {"takes_effect": "after_restart"}}),
+        [*FETCHED, "stop_process.yml", STARTS],
+    ),
+    "the package goes after the container runs": (
+        Change({**AS_PACKAGE, **PULLED}, part="container"),
+        ["remove_service.yml", "stop_process.yml", "ansible.builtin.systemd_service", RUNS_CONTAINER,
+         "remove_package.yml"],
+    ),
+    "the task of a service that is removed is waited for": (
+        Change(MANAGER, part="remove_service", options={"gitlab_runner_swarm_managers": ["pi-01"]}),
+        ["community.docker.docker_swarm_service absent", "ansible.builtin.shell"],
+    ),
+}  # fmt: skip
+FAILURES: dict[str, tuple[Change, list[str]]] = {
+    "a failed installation leaves the container": (
+        Change(AS_CONTAINER, breaks=["package_install.yml"]), ["package_install.yml"]
+    ),
+    "without the packages nothing is stopped": (
+        Change(OTHER_VERSION, breaks=["package_fetch.yml"]), ["package_fetch.yml"]
+    ),
+    "without a way back nothing is stopped": (
+        Change(OTHER_VERSION, breaks=["keep_packages.sh"]), ["keep_packages.sh"]
+    ),
+    "the unit goes on where the container does not start": (
+        Change({**AS_PACKAGE, **PULLED}, part="container", breaks=[RUNS_CONTAINER]), [RUNS_CONTAINER, "resume.yml"]
+    ),
+    "the packages of the version before are kept where they cannot be installed": (
+        Change(OTHER_VERSION, breaks=["wait.yml", "ansible.builtin.shell"]),
+        ["pifleet.ci.runner_config_file absent", "pifleet.ci.gitlab_runner_wait"],
+    ),
+}  # fmt: skip
 
 
-def test_a_failed_installation_leaves_the_container(play: Play) -> None:
-    assert steps(play, "package", AS_CONTAINER, "package_install.yml")[-1] == "package_install.yml"
+def test_never_two_processes(play: Play) -> None:
+    done = all_done(play, {name: change for name, (change, _steps) in ORDER.items()})
+    assert {name: done[name].steps for name in ORDER} == {name: steps for name, (_change, steps) in ORDER.items()}
 
 
-@pytest.mark.parametrize("breaks", ["package_fetch.yml", "keep_packages.sh"])
-def test_without_the_packages_and_a_way_back_nothing_is_stopped(play: Play, breaks: str) -> None:
-    assert steps(play, "package", OTHER_VERSION, breaks)[-1] == breaks
+def test_never_none(play: Play) -> None:
+    done = all_done(play, {name: change for name, (change, _steps) in FAILURES.items()})
+    last = {name: done[name].steps[-len(steps) :] for name, (_change, steps) in FAILURES.items()}
+    assert last == {name: steps for name, (_change, steps) in FAILURES.items()}
+    steps = done["the packages of the version before are kept where they cannot be installed"].steps
+    assert STARTS in steps[steps.index("ansible.builtin.shell") :]
 
 
-@pytest.mark.parametrize("breaks", ["package_install.yml", STARTS, "wait.yml"])
-def test_the_version_before_is_installed_again_after_a_failure(play: Play, breaks: str) -> None:
-    done = steps(play, "package", OTHER_VERSION, breaks)
-    assert done[done.index(breaks) + 1 :][:3] == ["stop_process.yml", "ansible.builtin.shell", STARTS]
-    if breaks != STARTS:
-        assert done[-2:] == ["pifleet.ci.gitlab_runner_wait", "ansible.builtin.file absent"]
-
-
-def test_without_an_api_token_the_version_before_has_to_keep_running(play: Play) -> None:
+def test_the_version_before_is_installed_again_after_a_failure(play: Play) -> None:
     ready_made = [{**DOCKER, "token": "glrt-0123456789abcdefghij"}]
-    done = steps(play, "package", OTHER_VERSION, "keeps_running.yml", gitlab_runner_runners=ready_made)
-    assert done.count("keeps_running.yml") == 2, "of the new version, and of the one before"
-    said = (play.directory / "output").read_text()
-    assert "rolled back to 19.2.0-1 of its package, with which it is not online either" in said
-
-
-def test_the_runner_starts_also_where_the_version_before_cannot_be_installed(play: Play) -> None:
-    done = steps(play, "package", OTHER_VERSION, ["wait.yml", "ansible.builtin.shell"])
-    assert done[-2:] == ["pifleet.ci.runner_config_file absent", "pifleet.ci.gitlab_runner_wait"], "they are still kept"
-    assert STARTS in done[done.index("ansible.builtin.shell") :]
-
-
-def test_the_package_goes_after_the_container_runs(play: Play) -> None:
-    pulled = {"images": {"gitlab/gitlab-runner:alpine-v19.3.0": "sha256:1"}}
-    disabled = "ansible.builtin.systemd_service"
-    assert steps(play, "container", {**AS_PACKAGE, **pulled}) == [
-        "remove_service.yml", "stop_process.yml", disabled, RUNS_CONTAINER, "remove_package.yml",
-    ]  # fmt: skip
-    (play.directory / "log").unlink()
-    assert steps(play, "container", {**AS_PACKAGE, **pulled}, RUNS_CONTAINER)[-2:] == [RUNS_CONTAINER, "resume.yml"]
-
-
-def test_the_task_of_a_service_that_is_removed_is_waited_for(play: Play) -> None:
-    swarm = {"LocalNodeState": "active", "ControlAvailable": True, "Error": ""}
-    manager = {"engine": {"version": "26.1.5", "swarm": swarm}, "services": ["gitlab-runner"]}
-    assert steps(play, "remove_service", manager, gitlab_runner_swarm_managers=["pi-01"]) == [
-        "community.docker.docker_swarm_service absent", "ansible.builtin.shell",
-    ]  # fmt: skip
+    broken = ("package_install.yml", STARTS, "wait.yml")
+    changes = {entry: Change(OTHER_VERSION, breaks=[entry]) for entry in broken}
+    changes["no API token"] = Change(
+        OTHER_VERSION, breaks=["keeps_running.yml"], options={"gitlab_runner_runners": ready_made}
+    )
+    done = all_done(play, changes)
+    for entry in broken:
+        steps = done[entry].steps
+        assert steps[steps.index(entry) + 1 :][:3] == ["stop_process.yml", "ansible.builtin.shell", STARTS]
+        if entry != STARTS:
+            assert steps[-2:] == ["pifleet.ci.gitlab_runner_wait", "ansible.builtin.file absent"]
+    assert done["no API token"].steps.count("keeps_running.yml") == 2, "of the new version, and of the one before"
+    said = "rolled back to 19.2.0-1 of its package, with which it is not online either"
+    assert said in done["no API token"].said
