@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from plays.cores import on_every_core
-from plays.play import Play
-from swarm_hosts import INACTIVE, Swarm, manager, worker
+from plays.play import ROOT, Play
+from swarm_hosts import GATHERED, INACTIVE, Swarm, manager, worker
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +112,37 @@ def test_hosts_have_to_agree_on_the_service(swarm: Swarm) -> None:
     assert "secret" not in output
     assert "failed=1" in output
     assert swarm.asked == []
+
+
+@pytest.mark.parametrize("hosts", [["pi-01", "pi-02", "pi-03"], ["pi-03", "pi-01", "pi-02"]], ids=" ".join)
+def test_the_service_is_removed_whichever_host_comes_first(
+    swarm: Swarm, monkeypatch: pytest.MonkeyPatch, hosts: list[str]
+) -> None:
+    monkeypatch.setitem(GATHERED, "services", ["gitlab-runner"])
+    for host in hosts:
+        swarm.answer(host, ALL[host], changed=True, rc=0, stdout="")
+    output = swarm.run(
+        {host: ALL[host] for host in hosts},
+        "-e", "_gitlab_runner_drain_limit=0",
+        **{**SERVICE, "part": "remove_service", "gitlab_runner_deployment": "container"},
+    )  # fmt: skip
+    said = output.partition(": Remove the service]")[2].partition("TASK [")[0]
+    assert "changed: [" in said, output
+
+
+def test_a_host_that_has_the_service_speaks_for_it(swarm: Swarm) -> None:
+    service = {"gitlab_runner_deployment": "service"}
+    inventory = {"all": {"hosts": {"pi-01": {}, "pi-02": service, "pi-03": service}}}
+    hosts = swarm.play.directory / "hosts.json"
+    hosts.write_text(json.dumps(inventory))
+    gathered = {name: {"engine": {"swarm": state}, **GATHERED} for name, state in ALL.items()}
+    variables = {
+        "gathered": gathered, "pifleet_host": "{{ gathered[inventory_hostname] }}", "swarm_workers": [],
+        "gitlab_runner_swarm_managers": ["pi-01"],
+    }  # fmt: skip
+    tasks = [
+        {"ansible.builtin.include_vars": {"dir": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main")}},
+        {"ansible.builtin.debug": {"msg": "{{ _gitlab_runner_service_host }} for {{ _gitlab_runner_swarm_manager }}"}},
+    ]
+    done = swarm.play.run_plays([{"hosts": "all", "vars": variables, "tasks": tasks}], hosts=hosts)
+    assert done.stdout.count('"msg": "pi-02 for pi-01"') == len(ALL), done.stdout
