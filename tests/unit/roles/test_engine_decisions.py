@@ -105,6 +105,24 @@ def test_only_missing_packages_are_installed_and_in_the_pinned_version(play: Pla
     assert sorted(found[0]) == ["apparmor", "docker-cli=26.*", "docker.io=26.*", "python3-docker"]
 
 
+LINE = "deb [arch=arm64 signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian {} stable\n"
+
+
+@on_one_core
+def test_a_repository_that_somebody_else_has_added_is_not_added_again(play: Play) -> None:
+    lists = {
+        "his": (LINE.format("trixie"), False), "of another release": (LINE.format("bookworm"), True),
+        "switched off": (f"# {LINE.format('trixie')}", True),
+    }  # fmt: skip
+    source = {"docker_source": "docker"}
+    cases = {
+        name: (host(packages={}, **{"/etc/apt/sources.list.d/docker.list": a_file(content)}), source)
+        for name, (content, _differs) in lists.items()
+    }
+    found = all_decided(play, cases, "repository_differs")
+    assert found == {name: [differs] for name, (_content, differs) in lists.items()}
+
+
 @on_one_core
 def test_somebody_elses_hold_is_not_released(play: Play) -> None:
     names = ("missing_holds", "former_holds", "own_holds")

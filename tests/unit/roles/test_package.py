@@ -214,6 +214,29 @@ def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
     assert all(line.startswith(" ") and line.strip() for line in key.splitlines())
 
 
+KEYRING = "/etc/apt/keyrings/runner_gitlab-runner-archive-keyring.gpg"
+OTHER_SOURCES: dict[str, tuple[str, str, bool]] = {
+    "one line": ("list", f"deb [signed-by={KEYRING}] https://packages.gitlab.com/runner/gitlab-runner/debian/ trixie main\n", False),
+    "deb822": (
+        "sources",
+        f"Types: deb\nURIs: https://packages.gitlab.com/runner/gitlab-runner/debian\nSuites: trixie\nSigned-By: {KEYRING}\n",
+        False,
+    ),
+    "another release": ("list", "deb https://packages.gitlab.com/runner/gitlab-runner/debian/ bookworm main\n", True),
+    "a mirror": ("list", "deb https://mirror.example.com/runner/gitlab-runner/debian/ trixie main\n", True),
+}  # fmt: skip
+
+
+@on_one_core
+def test_a_repository_that_somebody_else_has_added_is_not_added_again(play: Play) -> None:
+    cases = {
+        name: (host(**{f"/etc/apt/sources.list.d/runner_gitlab-runner.{form}": a_file(content)}), {})
+        for name, (form, content, _differs) in OTHER_SOURCES.items()
+    }
+    found = all_decided(play, cases, "sources_differ")
+    assert found == {name: [differs] for name, (_form, _content, differs) in OTHER_SOURCES.items()}
+
+
 @on_one_core
 def test_another_directory_is_told_to_the_unit_and_restarts_it(play: Play) -> None:
     markers = dict.fromkeys(f"/srv/gitlab-runner/.{name}-pending" for name in ("restart", "reload"))
