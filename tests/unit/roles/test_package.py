@@ -182,6 +182,20 @@ def test_the_group_docker_is_only_for_a_runner_that_asks_for_it(play: Play) -> N
 
 
 @on_one_core
+def test_the_command_line_gives_strings(play: Play) -> None:
+    """-e NAME=VALUE, and templates of variables that were given so."""
+    as_container = host(containers={"gitlab-runner": CONTAINER})
+    timeout = {"gitlab_runner_deployment": "container", "gitlab_runner_stop_timeout": "7200"}
+    assert decided(play, as_container, "run_differs", "disrupts", **timeout) == [False, False]
+    runners = [{**SHELL, "docker_group": value} for value in ("false", "no", "0")]
+    for number, runner in enumerate(runners):
+        runner["name"] = f"shell{number}"
+    assert decided(play, installed(play), "wants_docker_group", gitlab_runner_runners=runners) == [False]
+    runners[0]["docker_group"] = "yes"
+    assert decided(play, installed(play), "wants_docker_group", gitlab_runner_runners=runners) == [True]
+
+
+@on_one_core
 def test_the_bash_logout_of_debian_goes_and_any_other_stays(play: Play) -> None:
     of_debian = installed(play, **{BASH_LOGOUT: a_file("[ -x /usr/bin/clear_console ] && /usr/bin/clear_console -q\n")})
     assert decided(play, of_debian, "bash_logout_fails", gitlab_runner_runners=[SHELL]) == [True]
