@@ -214,6 +214,25 @@ def test_both_packages_are_installed_at_once_in_one_version(play: Play) -> None:
 
 
 @on_one_core
+def test_a_relative_path_of_a_package_starts_at_the_playbook(play: Play) -> None:
+    """Where ansible-playbook was started says nothing: copy looks there for no file."""
+    directory = play.directory / "files"
+    directory.mkdir()
+    (directory / "runner.deb").touch()
+    debs = [{"path": "files/runner.deb", "sha256": "0" * 64}]
+    [[deb]] = decided(play, host(), "debs", gitlab_runner_package={"debs": debs})
+    assert deb == {"path": str(directory / "runner.deb"), "sha256": "0" * 64}
+
+
+@on_one_core
+def test_resume_without_a_drain_does_nothing(play: Play) -> None:
+    """As after a failure that came before the drain, whose reason would not be said otherwise."""
+    outcome = run_each(play, {"": ([role("resume")], {"pifleet_host": host(), **SETTINGS})})[""]
+    assert not outcome.failed, outcome.output
+    assert play.module_executions == 0
+
+
+@on_one_core
 def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
     raspbian = {"id": "raspbian", "version": "12", "codename": "bookworm", "name": "Raspbian GNU/Linux 12 (bookworm)"}
     pi = host(distribution=raspbian, architecture="armhf")
