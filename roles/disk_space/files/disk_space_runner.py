@@ -43,7 +43,8 @@ class Way(Protocol):
     def start(self, memory: Memory) -> bool:
         """Start what stop() has stopped, and nothing else. False while that has still to end its jobs.
 
-        The memory may be that of another way, for a deployment that has been changed since, and what was stopped may be gone.
+        The memory may be that of another way, for a deployment that has been changed since, and what was stopped may be
+        gone.
         """
 
 

@@ -247,15 +247,12 @@ def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
     assert all(line.startswith(" ") and line.strip() for line in key.splitlines())
 
 
-KEYRING = "/etc/apt/keyrings/runner_gitlab-runner-archive-keyring.gpg"
+KEY = "/etc/apt/keyrings/runner_gitlab-runner-archive-keyring.gpg"
+REPOSITORY = "https://packages.gitlab.com/runner/gitlab-runner/debian"
 OTHER_SOURCES: dict[str, tuple[str, str, bool]] = {
-    "one line": ("list", f"deb [signed-by={KEYRING}] https://packages.gitlab.com/runner/gitlab-runner/debian/ trixie main\n", False),
-    "deb822": (
-        "sources",
-        f"Types: deb\nURIs: https://packages.gitlab.com/runner/gitlab-runner/debian\nSuites: trixie\nSigned-By: {KEYRING}\n",
-        False,
-    ),
-    "another release": ("list", "deb https://packages.gitlab.com/runner/gitlab-runner/debian/ bookworm main\n", True),
+    "one line": ("list", f"deb [signed-by={KEY}] {REPOSITORY}/ trixie main\n", False),
+    "deb822": ("sources", f"Types: deb\nURIs: {REPOSITORY}\nSuites: trixie\nSigned-By: {KEY}\n", False),
+    "another release": ("list", f"deb {REPOSITORY}/ bookworm main\n", True),
     "a mirror": ("list", "deb https://mirror.example.com/runner/gitlab-runner/debian/ trixie main\n", True),
 }  # fmt: skip
 
