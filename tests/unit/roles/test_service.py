@@ -58,6 +58,16 @@ def test_a_part_of_the_fleet_leaves_the_service_as_it_is(swarm: Swarm) -> None:
     assert swarm.asked == ["pi-01", "pi-02", "pi-02"], "the next manager is asked, and compares"
 
 
+def test_an_upgrade_of_a_part_of_the_fleet_asks_the_first_manager_that_answers(swarm: Swarm) -> None:
+    swarm.answer("pi-02", manager("n2"), rc=0, stdout="task1\ntask2\ntask3")
+    images = {"wanted_name": "runner:2", "running_name": "runner:1"}
+    service = {"gitlab_runner_deployment": "service"}
+    facts = {"gitlab_runner_outdated": True, "_gitlab_runner_images_found": images, **service}
+    output = swarm.run({"pi-03": worker("n3")}, "-e", json.dumps(facts), **{**SERVICE, "part": "upgrade_service"})
+    assert "The service has 3 tasks, and this play has 1 hosts: run it without --limit" in output
+    assert swarm.asked == ["pi-01", "pi-02", "pi-02"]
+
+
 def test_a_part_of_the_fleet_creates_a_service_that_is_missing(swarm: Swarm) -> None:
     swarm.answer("pi-01", manager("n1"), changed=True, changes=[])
     output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
