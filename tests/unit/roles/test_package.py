@@ -295,6 +295,10 @@ def all_refused(
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a string in place of a list": (
+        {}, {"gitlab_runner_swarm_managers": "pi-01"},
+        "pi-01: gitlab_runner_swarm_managers must be a list also where it has one element"
+    ),
     "shell": (
         {}, {"gitlab_runner_deployment": "container", "gitlab_runner_runners": [SHELL]},
         "shell of pi-01 has the executor shell, whose jobs would run inside the container"

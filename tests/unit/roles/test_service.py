@@ -68,6 +68,13 @@ def test_an_upgrade_of_a_part_of_the_fleet_asks_the_first_manager_that_answers(s
     assert swarm.asked == ["pi-01", "pi-02", "pi-02"]
 
 
+def test_the_log_is_said_also_without_a_manager(swarm: Swarm) -> None:
+    swarm.answer("pi-03", worker("n3"), rc=0, stdout="Checking for jobs... forbidden")
+    output = swarm.run({"pi-03": worker("n3")}, **{**SERVICE, "part": "fail_with_log"})
+    assert "pi-03: GitLab Runner does not keep running.\\nChecking for jobs... forbidden" in output
+    assert "unreachable=1" not in output
+
+
 def test_a_part_of_the_fleet_creates_a_service_that_is_missing(swarm: Swarm) -> None:
     swarm.answer("pi-01", manager("n1"), changed=True, changes=[])
     output = swarm.run({"pi-03": worker("n3")}, **SERVICE)
