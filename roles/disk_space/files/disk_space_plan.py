@@ -211,7 +211,7 @@ def _unused_images(objects: Objects, settings: Settings, usage: Usage) -> list[R
         for image in objects.images
         if image["Id"] not in used | kept
         and own.isdisjoint(repository(name) for name in _references(image))
-        and not _kept(image, _references(image), settings)
+        and not _kept(image, [name for reference in _references(image) for name in _names(reference)], settings)
     ]
 
 
@@ -243,6 +243,15 @@ def _full(reference: str) -> str:
     name = repository(reference)
     tagged = "@" in reference or ":" in reference.rpartition("/")[2]
     return name + (reference[reference.rindex(name) + len(name) :] if tagged else ":latest")
+
+
+def _names(reference: str) -> list[str]:
+    """The reference, and what an image of Docker Hub is called as well: the engine leaves its registry out."""
+    host, slash, _rest = reference.partition("/")
+    if slash and (not {".", ":"}.isdisjoint(host) or host == "localhost"):
+        return [reference]
+    prefixes = ["docker.io/"] if slash else ["docker.io/", "docker.io/library/"]
+    return [reference, *(prefix + name for prefix in prefixes for name in (reference, repository(reference)))]
 
 
 def _references(image: Mapping[str, Any]) -> list[str]:

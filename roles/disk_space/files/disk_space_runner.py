@@ -41,7 +41,11 @@ class Way(Protocol):
         """
 
     def start(self, memory: Memory) -> bool:
-        """Start what stop() has stopped, and nothing else. False while that has still to end its jobs."""
+        """Start what stop() has stopped, and nothing else. False while that has still to end its jobs.
+
+        The memory may be that of another way, for a deployment that has been changed since, and what was stopped may be
+        gone.
+        """
 
 
 class Container:
@@ -63,7 +67,7 @@ class Container:
         self._engine.post("/containers/{}/kill", CONTAINER, signal="SIGQUIT")
 
     def start(self, memory: Memory) -> bool:
-        found = self._engine.get("/containers/{}/json", CONTAINER) if memory else None
+        found = self._engine.get("/containers/{}/json", CONTAINER) if "restart_policy" in memory else None
         if found is None:
             return True
         running = found["State"]["Running"]
@@ -119,7 +123,7 @@ class Unit:
         systemctl("GitLab Runner does not stop", "stop", "--no-block", UNIT)
 
     def start(self, memory: Memory) -> bool:
-        if not memory:
+        if "unit" not in memory or self._show("LoadState") == "not-found":
             return True
         if self._state() == "deactivating":
             return False
@@ -128,8 +132,11 @@ class Unit:
         return True
 
     def _state(self) -> str:
+        return self._show("ActiveState")
+
+    def _show(self, name: str) -> str:
         failure = "The state of GitLab Runner is not known"
-        return systemctl(failure, "show", "--property=ActiveState", "--value", UNIT).strip()
+        return systemctl(failure, "show", f"--property={name}", "--value", UNIT).strip()
 
 
 def _parsed(path: str, content: bytes | None) -> dict[str, Any]:

@@ -165,6 +165,16 @@ def test_what_somebody_keeps_stays() -> None:
     assert removed([{**container(CACHE), "Labels": labels}]) == []
 
 
+@pytest.mark.parametrize(
+    "kept", ["docker.io/library/postgres", "docker.io/library/postgres:1*", "docker.io/postgres", "docker.io/me/*"]
+)
+def test_an_image_of_docker_hub_may_be_kept_by_its_long_name(kept: str) -> None:
+    names = ["postgres:16", "me/tools:1", "registry.example.com/postgres:16", "localhost:5000/me/tools:1"]
+    gone = "me/tools:1" if "postgres" in kept else "postgres:16"
+    found = removed(images=[image(f"i{number}", name) for number, name in enumerate(names)], keep=(kept,))
+    assert sorted(found) == sorted([gone, *names[2:]])
+
+
 def test_named_volumes_of_others_stay() -> None:
     volumes = [
         volume("database"),

@@ -461,7 +461,13 @@ def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(
         "#!/bin/sh\n"
         f'echo "$1" >>{tmp_path}/asked\n'
-        f"case $1 in show) cat {state} ;; stop) echo deactivating >{state} ;; start) echo active >{state} ;; esac\n"
+        f'case "$*" in\n'
+        f"  *LoadState*) test -s {state} && echo loaded || echo not-found ;;\n"
+        f"  show*) test -s {state} && cat {state} || echo inactive ;;\n"
+        f"  enable*) test -s {state} || {{ echo no such unit >&2; exit 1; }} ;;\n"
+        f"  stop*) echo deactivating >{state} ;;\n"
+        f"  start*) echo active >{state} ;;\n"
+        "esac\n"
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
@@ -491,3 +497,35 @@ def test_a_unit_that_somebody_else_has_stopped_stays_stopped(host: Host, engine:
     engine.free = 50 * GB
     assert "takes jobs again" in host.check()
     assert unit.read_text() == "inactive\n"
+
+
+@pytest.mark.parametrize("option", [[], ["--release"]], ids=["there is room", "the program leaves"])
+def test_a_unit_that_was_removed_while_it_was_drained_is_no_error(
+    host: Host, engine: FakeEngine, unit: Path, option: list[str]
+) -> None:
+    """As by the playbook remove, or by another deployment."""
+    host.settings["deployment"] = "package"
+    engine.free = 4 * GB
+    host.check()
+    unit.write_text("")
+    engine.free = 50 * GB
+    host.check(*option)
+    assert host.state == {"drained": False, "message": "", "memory": {}}
+
+
+def test_another_deployment_since_the_drain_starts_nothing(host: Host, engine: FakeEngine, unit: Path) -> None:
+    engine.free = 4 * GB
+    host.check()
+    engine.end_jobs()
+    unit.write_text("inactive\n")
+    host.settings["deployment"] = "package"
+    engine.free = 50 * GB
+    assert "takes jobs again" in host.check()
+    assert unit.read_text() == "inactive\n"
+    unit.write_text("active\n")
+    engine.free = 4 * GB
+    host.check()
+    host.settings["deployment"] = "container"
+    engine.free = 50 * GB
+    assert "takes jobs again" in host.check()
+    assert engine.containers[RUNNER]["State"] == "exited"

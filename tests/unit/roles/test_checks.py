@@ -83,6 +83,14 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] =
         "docker", "preflight", {}, {"docker_users": ["pi", "pj"]},
         ["pi-01 has no user pj: correct docker_users, or create the user first."]
     ),
+    "strings in place of lists": (
+        "docker", "preflight", {}, {"docker_users": "pi", "docker_insecure_registries": "registry.local:5000"},
+        ["docker_insecure_registries and docker_users must be a list also where it has one element"]
+    ),
+    "a string in place of the managers": (
+        "swarm", "preflight", {}, {"swarm_managers": "pi-01", "swarm_workers": []},
+        ["swarm_managers must be a list also where it has one element"]
+    ),
     "a broken daemon.json": (
         "docker", "preflight", {"files": {**HOST["files"], DAEMON_JSON: {"content": "{,}", "mode": "0644"}}}, {},
         ["pi-01: /etc/docker/daemon.json cannot be merged with the options of the role, because Expecting"]
@@ -131,7 +139,9 @@ def test_the_host_and_the_reason_are_named(play: Play) -> None:
         name: ([role(of, part)], {"pifleet_host": {**HOST, **host}, **variables})
         for name, (of, part, host, variables, _sentences) in REFUSED.items()
     }
-    assert_refused(play, cases, {name: sentences for name, (*_case, sentences) in REFUSED.items()})
+    outcomes = assert_refused(play, cases, {name: sentences for name, (*_case, sentences) in REFUSED.items()})
+    assert "no user p" not in outcomes["strings in place of lists"].output
+    assert "not in the inventory" not in outcomes["a string in place of the managers"].output
 
 
 def test_what_is_right_passes(play: Play) -> None:

@@ -78,6 +78,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         METRICS, {"gitlab_runner_global": {"listen_address": "localhost:9252"}},
         "listen_address of gitlab_runner_global is localhost:9252, an address inside of the container"
     ),
+    "environment that is no string": (
+        {"env": {"HTTPS_PROXY": "http://proxy:3128", "TRACE": True, "PORT": 1}}, {},
+        "gitlab_runner_container_options.env takes strings only, so write the value with quotes: PORT, TRACE"
+    ),
     "an option that does not exist": ({"memroy": "256M"}, {}, "memroy"),
 }  # fmt: skip
 

@@ -88,6 +88,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {**PRESENT, "disk_space_minimum_free": "1GB", "disk_space_cleanup_below": "900 MB"},
         "disk_space_minimum_free (1GB) must be less than disk_space_cleanup_below (900 MB)"
     ),
+    "a string in place of a list": (
+        {**PRESENT, "disk_space_keep": "ccache"}, "disk_space_keep must be a list also where it has one element"
+    ),
     "no interval": ({**PRESENT, "disk_space_interval": 0}, "disk_space_unused_days must be at least 0"),
     "days": ({**PRESENT, "disk_space_unused_days": -1}, "disk_space_unused_days must be at least 0"),
     "Kubernetes": (

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from plays.cores import on_every_core, on_one_core
-from plays.play import Play
+from plays.play import ROOT, Play
 from plays.table import run_each, show
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,35 @@ def test_only_missing_packages_are_installed_and_in_the_pinned_version(play: Pla
     assert decided(play, host(packages=ENGINE), "packages_to_install") == [["apparmor", "python3-docker"]]
     found = decided(play, host(packages={}), "packages_to_install", docker_version="26.*")
     assert sorted(found[0]) == ["apparmor", "docker-cli=26.*", "docker.io=26.*", "python3-docker"]
+
+
+@on_one_core
+def test_apt_knows_of_new_versions_before_it_is_asked_for_one(play: Play) -> None:
+    """In check mode, in which the version is validated, apt does not update its cache."""
+    [_, block] = yaml.safe_load((ROOT / "roles" / "docker" / "tasks" / "configure.yml").read_text())[:2]
+    tasks = [task for task in block["block"] if task.get("when") == "_docker_version_differs"]
+    assert [next(iter(task.keys() - {"name", "when", "changed_when", "vars"})) for task in tasks] == [
+        "ansible.builtin.apt", "ansible.builtin.include_tasks", "ansible.builtin.include_tasks",
+    ]  # fmt: skip
+    assert tasks[0]["ansible.builtin.apt"]["update_cache"] is True
+
+
+LINE = "deb [arch=arm64 signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian {} stable\n"
+
+
+@on_one_core
+def test_a_repository_that_somebody_else_has_added_is_not_added_again(play: Play) -> None:
+    lists = {
+        "his": (LINE.format("trixie"), False), "of another release": (LINE.format("bookworm"), True),
+        "switched off": (f"# {LINE.format('trixie')}", True),
+    }  # fmt: skip
+    source = {"docker_source": "docker"}
+    cases = {
+        name: (host(packages={}, **{"/etc/apt/sources.list.d/docker.list": a_file(content)}), source)
+        for name, (content, _differs) in lists.items()
+    }
+    found = all_decided(play, cases, "repository_differs")
+    assert found == {name: [differs] for name, (_content, differs) in lists.items()}
 
 
 @on_one_core

@@ -182,6 +182,20 @@ def test_the_group_docker_is_only_for_a_runner_that_asks_for_it(play: Play) -> N
 
 
 @on_one_core
+def test_the_command_line_gives_strings(play: Play) -> None:
+    """-e NAME=VALUE, and templates of variables that were given so."""
+    as_container = host(containers={"gitlab-runner": CONTAINER})
+    timeout = {"gitlab_runner_deployment": "container", "gitlab_runner_stop_timeout": "7200"}
+    assert decided(play, as_container, "run_differs", "disrupts", **timeout) == [False, False]
+    runners = [{**SHELL, "docker_group": value} for value in ("false", "no", "0")]
+    for number, runner in enumerate(runners):
+        runner["name"] = f"shell{number}"
+    assert decided(play, installed(play), "wants_docker_group", gitlab_runner_runners=runners) == [False]
+    runners[0]["docker_group"] = "yes"
+    assert decided(play, installed(play), "wants_docker_group", gitlab_runner_runners=runners) == [True]
+
+
+@on_one_core
 def test_the_bash_logout_of_debian_goes_and_any_other_stays(play: Play) -> None:
     of_debian = installed(play, **{BASH_LOGOUT: a_file("[ -x /usr/bin/clear_console ] && /usr/bin/clear_console -q\n")})
     assert decided(play, of_debian, "bash_logout_fails", gitlab_runner_runners=[SHELL]) == [True]
@@ -200,6 +214,25 @@ def test_both_packages_are_installed_at_once_in_one_version(play: Play) -> None:
 
 
 @on_one_core
+def test_a_relative_path_of_a_package_starts_at_the_playbook(play: Play) -> None:
+    """Where ansible-playbook was started says nothing: copy looks there for no file."""
+    directory = play.directory / "files"
+    directory.mkdir()
+    (directory / "runner.deb").touch()
+    debs = [{"path": "files/runner.deb", "sha256": "0" * 64}]
+    [[deb]] = decided(play, host(), "debs", gitlab_runner_package={"debs": debs})
+    assert deb == {"path": str(directory / "runner.deb"), "sha256": "0" * 64}
+
+
+@on_one_core
+def test_resume_without_a_drain_does_nothing(play: Play) -> None:
+    """As after a failure that came before the drain, whose reason would not be said otherwise."""
+    outcome = run_each(play, {"": ([role("resume")], {"pifleet_host": host(), **SETTINGS})})[""]
+    assert not outcome.failed, outcome.output
+    assert play.module_executions == 0
+
+
+@on_one_core
 def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
     raspbian = {"id": "raspbian", "version": "12", "codename": "bookworm", "name": "Raspbian GNU/Linux 12 (bookworm)"}
     pi = host(distribution=raspbian, architecture="armhf")
@@ -212,6 +245,26 @@ def test_the_sources_are_those_of_the_distribution(play: Play) -> None:
     _fields, key = text.split("Signed-By:\n")
     assert key.startswith(" -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBF5dI2sBEAC")
     assert all(line.startswith(" ") and line.strip() for line in key.splitlines())
+
+
+KEY = "/etc/apt/keyrings/runner_gitlab-runner-archive-keyring.gpg"
+REPOSITORY = "https://packages.gitlab.com/runner/gitlab-runner/debian"
+OTHER_SOURCES: dict[str, tuple[str, str, bool]] = {
+    "one line": ("list", f"deb [signed-by={KEY}] {REPOSITORY}/ trixie main\n", False),
+    "deb822": ("sources", f"Types: deb\nURIs: {REPOSITORY}\nSuites: trixie\nSigned-By: {KEY}\n", False),
+    "another release": ("list", f"deb {REPOSITORY}/ bookworm main\n", True),
+    "a mirror": ("list", "deb https://mirror.example.com/runner/gitlab-runner/debian/ trixie main\n", True),
+}  # fmt: skip
+
+
+@on_one_core
+def test_a_repository_that_somebody_else_has_added_is_not_added_again(play: Play) -> None:
+    cases = {
+        name: (host(**{f"/etc/apt/sources.list.d/runner_gitlab-runner.{form}": a_file(content)}), {})
+        for name, (form, content, _differs) in OTHER_SOURCES.items()
+    }
+    found = all_decided(play, cases, "sources_differ")
+    assert found == {name: [differs] for name, (_form, _content, differs) in OTHER_SOURCES.items()}
 
 
 @on_one_core
@@ -242,6 +295,10 @@ def all_refused(
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a string in place of a list": (
+        {}, {"gitlab_runner_swarm_managers": "pi-01"},
+        "pi-01: gitlab_runner_swarm_managers must be a list also where it has one element"
+    ),
     "shell": (
         {}, {"gitlab_runner_deployment": "container", "gitlab_runner_runners": [SHELL]},
         "shell of pi-01 has the executor shell, whose jobs would run inside the container"

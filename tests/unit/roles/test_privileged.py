@@ -29,6 +29,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "jobs": {"gitlab_runner_runners": [runner(privileged=True)]},
     "services": {"gitlab_runner_runners": [runner(services_privileged="true")]},
     "no": {"gitlab_runner_runners": [{**runner(services_privileged=True), "allow_privileged": False}]},
+    "no, as a string": {"gitlab_runner_runners": [{**runner(privileged=True), "allow_privileged": "false"}]},
     "the defaults": {
         "gitlab_runner_runners": [runner()],
         "gitlab_runner_defaults": {
@@ -47,6 +48,7 @@ def test_one_sentence_before_anything_is_touched(play: Play) -> None:
 def test_what_is_no_problem(play: Play) -> None:
     runners: dict[str, dict[str, Any]] = {
         "asked for": {**runner(privileged=True), "allow_privileged": True},
+        "asked for, as a string": {**runner(privileged=True), "allow_privileged": "yes"},
         "not privileged": runner(privileged=False, services_privileged=None),
         "without docker": {"name": "shell", "config": {"executor": "shell", "docker": None}},
     }

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from plays.cores import on_every_core
-from plays.play import Play
-from swarm_hosts import INACTIVE, Swarm, manager, worker
+from plays.play import ROOT, Play
+from swarm_hosts import GATHERED, INACTIVE, Swarm, manager, worker
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,23 @@ def test_a_part_of_the_fleet_leaves_the_service_as_it_is(swarm: Swarm) -> None:
     )
     assert 'ok: [pi-03 -> pi-02] => {"changed": false' in output, output
     assert swarm.asked == ["pi-01", "pi-02", "pi-02"], "the next manager is asked, and compares"
+
+
+def test_an_upgrade_of_a_part_of_the_fleet_asks_the_first_manager_that_answers(swarm: Swarm) -> None:
+    swarm.answer("pi-02", manager("n2"), rc=0, stdout="task1\ntask2\ntask3")
+    images = {"wanted_name": "runner:2", "running_name": "runner:1"}
+    service = {"gitlab_runner_deployment": "service"}
+    facts = {"gitlab_runner_outdated": True, "_gitlab_runner_images_found": images, **service}
+    output = swarm.run({"pi-03": worker("n3")}, "-e", json.dumps(facts), **{**SERVICE, "part": "upgrade_service"})
+    assert "The service has 3 tasks, and this play has 1 hosts: run it without --limit" in output
+    assert swarm.asked == ["pi-01", "pi-02", "pi-02"]
+
+
+def test_the_log_is_said_also_without_a_manager(swarm: Swarm) -> None:
+    swarm.answer("pi-03", worker("n3"), rc=0, stdout="Checking for jobs... forbidden")
+    output = swarm.run({"pi-03": worker("n3")}, **{**SERVICE, "part": "fail_with_log"})
+    assert "pi-03: GitLab Runner does not keep running.\\nChecking for jobs... forbidden" in output
+    assert "unreachable=1" not in output
 
 
 def test_a_part_of_the_fleet_creates_a_service_that_is_missing(swarm: Swarm) -> None:
@@ -112,3 +129,37 @@ def test_hosts_have_to_agree_on_the_service(swarm: Swarm) -> None:
     assert "secret" not in output
     assert "failed=1" in output
     assert swarm.asked == []
+
+
+@pytest.mark.parametrize("hosts", [["pi-01", "pi-02", "pi-03"], ["pi-03", "pi-01", "pi-02"]], ids=" ".join)
+def test_the_service_is_removed_whichever_host_comes_first(
+    swarm: Swarm, monkeypatch: pytest.MonkeyPatch, hosts: list[str]
+) -> None:
+    monkeypatch.setitem(GATHERED, "services", ["gitlab-runner"])
+    for host in hosts:
+        swarm.answer(host, ALL[host], changed=True, rc=0, stdout="")
+    output = swarm.run(
+        {host: ALL[host] for host in hosts},
+        "-e", "_gitlab_runner_drain_limit=0",
+        **{**SERVICE, "part": "remove_service", "gitlab_runner_deployment": "container"},
+    )  # fmt: skip
+    said = output.partition(": Remove the service]")[2].partition("TASK [")[0]
+    assert "changed: [" in said, output
+
+
+def test_a_host_that_has_the_service_speaks_for_it(swarm: Swarm) -> None:
+    service = {"gitlab_runner_deployment": "service"}
+    inventory = {"all": {"hosts": {"pi-01": {}, "pi-02": service, "pi-03": service}}}
+    hosts = swarm.play.directory / "hosts.json"
+    hosts.write_text(json.dumps(inventory))
+    gathered = {name: {"engine": {"swarm": state}, **GATHERED} for name, state in ALL.items()}
+    variables = {
+        "gathered": gathered, "pifleet_host": "{{ gathered[inventory_hostname] }}", "swarm_workers": [],
+        "gitlab_runner_swarm_managers": ["pi-01"],
+    }  # fmt: skip
+    tasks = [
+        {"ansible.builtin.include_vars": {"dir": str(ROOT / "roles" / "gitlab_runner" / "vars" / "main")}},
+        {"ansible.builtin.debug": {"msg": "{{ _gitlab_runner_service_host }} for {{ _gitlab_runner_swarm_manager }}"}},
+    ]
+    done = swarm.play.run_plays([{"hosts": "all", "vars": variables, "tasks": tasks}], hosts=hosts)
+    assert done.stdout.count('"msg": "pi-02 for pi-01"') == len(ALL), done.stdout

@@ -61,6 +61,8 @@ RUNS: dict[str, tuple[list[str], list[str]]] = {
     "all": ([], ROLES),
     "one": (["--tags", "swarm,gitlab_runner"], ["swarm"]),
     "none of them": (["--tags", "gitlab_runner"], []),
+    "tags of a playbook that imports it": (["--tags", "fleet"], ROLES),
+    "one, and such tags": (["--tags", "fleet,swarm"], ROLES),
     "all but one": (["--skip-tags", "docker"], ["raspberry_pi", "swarm", "disk_space"]),
 }
 
