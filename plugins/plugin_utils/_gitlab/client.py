@@ -117,6 +117,15 @@ class GitLab:
             return None
         return self._shape(doing, responses.runner, answer.body)
 
+    def runner_if_readable(self, runner_id: int) -> Runner | None:
+        """As runner(), but None also for one that the API token's user may not read: that one is not ours."""
+        try:
+            return self.runner(runner_id)
+        except RequestRejected as rejection:
+            if rejection.status == 403 and "No access granted" in rejection.message:
+                return None
+            raise
+
     def verify(self, token: str, system_id: str) -> Credential | None:
         """POST /runners/verify. Whose token it is, None if GitLab refuses it. Raises GitLabError.
 
@@ -143,7 +152,7 @@ class GitLab:
         if listed is None:
             self._require_supported(self._version())
             # https://docs.gitlab.com/api/runners/#list-all-runners
-            found = [self._runner_if_readable(runner_id) for runner_id in self._ids(scope)]
+            found = [self.runner_if_readable(runner_id) for runner_id in self._ids(scope)]
             listed = [ListedRunner(runner.id, runner.description, runner.note, runner) for runner in found if runner]
         return tuple(sorted(listed, key=lambda runner: runner.id))
 
@@ -221,15 +230,6 @@ class GitLab:
         except RequestRejected as rejection:
             if rejection.status != status or not rejection.message.startswith(words):
                 raise
-
-    def _runner_if_readable(self, runner_id: int) -> Runner | None:
-        """A runner of a list in detail; None if it is gone, or if we may not read it: then it is not ours."""
-        try:
-            return self.runner(runner_id)
-        except RequestRejected as rejection:
-            if rejection.status == 403 and "No access granted" in rejection.message:
-                return None
-            raise
 
     def _list_by_graphql(self, scope: RunnerScope) -> list[ListedRunner] | None:
         """The scope's runners with their notes; None where the token or the server does not allow GraphQL."""

@@ -121,9 +121,12 @@ def _inspect(desired: DesiredRunner, entry: Entry, gitlab: GitLab, system_id: st
     if not entry.token:
         return _InspectedEntry(EntryStatus.MISSING, entry)
     by_api_token = desired.auth_method is AuthMethod.API
-    runner = gitlab.runner(entry.id) if by_api_token and entry.id else None
+    elsewhere = entry.url != desired.url
+    # the id of another GitLab may here be that of a runner which is none of our business
+    read = gitlab.runner_if_readable if elsewhere else gitlab.runner
+    runner = read(entry.id) if by_api_token and entry.id else None
     key = key_of(runner.note) if runner else None
-    if entry.url != desired.url and key != desired.key:
+    if elsewhere and key != desired.key:
         return _InspectedEntry(EntryStatus.OTHER_INSTANCE, entry)
     if key not in (None, desired.key):
         # not verified: that would add this machine to another host's runner
@@ -183,12 +186,14 @@ def _duplicate_entries(
 ) -> Iterable[Entry]:
     """Entries that say again what the kept one says: of its name, its token, or any runner with our key.
 
-    One for another GitLab is none, whatever its name: its token works there.
+    One for another GitLab is none, whatever its name: its token works there. Unless it is taken over: then those for
+    the same GitLab go with it.
     """
     other_host = best.status is EntryStatus.OTHER_HOST
+    taken_over = desired.present or best.status is not EntryStatus.OTHER_INSTANCE
     ids = {runner.id for runner in (*duplicates, *((best.runner,) if best.runner and not other_host else ()))}
     token = best.entry.token if best.entry and not other_host else ""
-    urls = {desired.url, best.entry.url if best.entry else ""}
+    urls = {desired.url, *((best.entry.url,) if best.entry and taken_over else ())}
     for entry in entries:
         same_runner = entry.id in ids or (token != "" and entry.token == token)
         shared = desired.auth_method is AuthMethod.RUNNER  # one token may stand in several entries on purpose

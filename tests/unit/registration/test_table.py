@@ -17,7 +17,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind
-from fake_gitlab import Fault
+from fake_gitlab import Fault, Role
 from fake_gitlab.server import Server
 from registration_thrice import portrait, thrice
 from registration_world import SHOWS_MANAGERS, VERSIONS, Pi, World
@@ -185,6 +185,13 @@ def another_gitlab(world: World, pi: Pi) -> None:
     hold(world, pi, make(world, note=""), url="https://old.example.com")
 
 
+def another_gitlab_whose_id_is_out_of_sight_here(world: World, pi: Pi) -> None:
+    bob = world.gitlab.add_user("bob")
+    project = world.gitlab.add_project("bob/secret", members={bob: Role.OWNER})
+    world.gitlab.create_runner("project_type", owner=project, maintenance_note="somebody else's")
+    pi.content, pi.seeded = entry(world, 1, "glrt-there", url="https://old.example.com"), True
+
+
 def gitlab_moved(world: World, pi: Pi) -> None:
     hold(world, pi, make(world), url="https://old.example.com")
 
@@ -243,6 +250,13 @@ CASES = [
     Case("no id in the file", no_id_in_the_file, ["entry_written"], [1]),
     Case("GitLab has a new address", gitlab_moved, ["entry_written"], [1]),
     Case("entry of another GitLab, takeover", another_gitlab, CREATED, [2], {"takeover": True}),
+    Case(
+        "entry of another GitLab, its id out of sight here, takeover",
+        another_gitlab_whose_id_is_out_of_sight_here,
+        CREATED,
+        [2],
+        {"takeover": True},
+    ),
     Case("removal", registered, ["deleted", "entry_removed"], [], {"state": "absent"}),
     Case("removal, no file", new_card, ["deleted"], [], {"state": "absent"}),
     Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
@@ -296,6 +310,12 @@ ABSENT = {"state": "absent"}
         ),
         pytest.param(url_from_environment, {}, "environment variable of GitLab Runner", id="url elsewhere"),
         pytest.param(another_gitlab, {}, "is for https://old.example.com", id="entry of another GitLab"),
+        pytest.param(
+            another_gitlab_whose_id_is_out_of_sight_here,
+            {},
+            "is for https://old.example.com",
+            id="entry of another GitLab, its id out of sight here",
+        ),
         pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
         pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
     ],
@@ -339,6 +359,15 @@ def test_a_gitlab_that_is_too_old_is_refused_before_anything_is_made(
     assert world.gitlab.journal.writes() == []
     assert pi.content == before
     assert {number: portrait(runner) for number, runner in world.gitlab.runners.items()} == runners
+
+
+def test_a_removal_leaves_all_entries_of_another_gitlab(world: World, pi: Pi) -> None:
+    another_gitlab(world, pi)
+    pi.content = (pi.content or "") + entry(world, 8, "glrt-second", url="https://old.example.com")
+    before = pi.content
+    foretold, done, again = thrice(world, pi, **ABSENT)
+    assert foretold["actions"] == done["actions"] == again["actions"] == []
+    assert pi.content == before
 
 
 def test_two_entries_of_one_token_become_one(world: World, pi: Pi) -> None:
