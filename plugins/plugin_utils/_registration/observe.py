@@ -72,6 +72,10 @@ def observe(
         doubtful = best.status is not EntryStatus.VALID or len(named) > 1 or bool(declared) or requested
         if doubtful or not desired.present:
             ours = search(desired, gitlab)
+            if best.status is EntryStatus.REVOKED and best.runner:
+                # the scope may be another one than when it was registered, and the search sees only that
+                ours += () if best.runner.id in {runner.id for runner in ours} else (best.runner,)
+                best = replace(best, runner=None)
             best = _renamed_entry(desired, best, ours, entries, gitlab, host.system_id)
     kept_id = best.runner.id if best.runner else 0
     duplicates = tuple(_with_managers(runner, gitlab) for runner in ours if runner.id != kept_id)
@@ -133,7 +137,7 @@ def _inspect(desired: DesiredRunner, entry: Entry, gitlab: GitLab, system_id: st
         return _InspectedEntry(EntryStatus.OTHER_HOST, entry, runner)
     credential = gitlab.verify(entry.token, system_id)
     if credential is None:
-        return _InspectedEntry(EntryStatus.REVOKED, entry)
+        return _InspectedEntry(EntryStatus.REVOKED, entry, runner if key else None)
     if not by_api_token:
         return _InspectedEntry(EntryStatus.VALID, entry, None, credential)
     if runner is None or runner.id != credential.id:  # the file says no ID, or a wrong one

@@ -205,6 +205,11 @@ def url_from_environment(world: World, pi: Pi) -> None:
     hold(world, pi, make(world), url="$GITLAB_URL")
 
 
+def reset_and_wanted_for_another_project(world: World, pi: Pi) -> None:
+    world.gitlab.add_project("fleet/others", group=world.group, project_id=43)
+    reset_in_the_web_page(world, pi)
+
+
 def nothing(world: World, pi: Pi) -> None:
     return
 
@@ -261,6 +266,13 @@ CASES = [
     Case("removal, no file", new_card, ["deleted"], [], {"state": "absent"}),
     Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
     Case("removal, token reset", reset_in_the_web_page, ["deleted", "entry_removed"], [], {"state": "absent"}),
+    Case(
+        "removal, token reset, wanted for another project since",
+        reset_and_wanted_for_another_project,
+        ["deleted", "entry_removed"],
+        [],
+        {"state": "absent", "project_id": 43},
+    ),
     Case("removal, registered by hand", by_hand, ["entry_removed"], [], {"state": "absent"}),
     Case("removal, nothing there", nothing, [], [], {"state": "absent"}),
 ]
@@ -318,6 +330,12 @@ ABSENT = {"state": "absent"}
         ),
         pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
         pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
+        pytest.param(
+            reset_and_wanted_for_another_project,
+            {"project_id": 43},
+            "GitLab cannot move a runner",
+            id="another project, token reset",
+        ),
     ],
 )
 @pytest.mark.parametrize("version", SHOWS_MANAGERS)
