@@ -167,6 +167,11 @@ def test_sentences(settings: dict[str, Any], runner: dict[str, Any], sentence: s
     assert problems(settings, **runner) == [sentence]
 
 
+@pytest.mark.parametrize("expression", [r"^(?i)pis/", r"pis/\pL+", r"(?<where>pis)/\z"])
+def test_what_only_go_has_in_an_expression_is_taken(expression: str) -> None:
+    check(monitoring={"job_queuing_durations": [{"jobs_running_for_project": expression}]})
+
+
 def test_every_problem_is_told_at_once() -> None:
     assert len(problems({"concurent": 1, "check_interval": "x"}, limit="y", docker={"imag": 1})) == 4
 
