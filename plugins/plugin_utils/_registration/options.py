@@ -115,6 +115,10 @@ def options_of_runners(options: Mapping[str, Any], host: str) -> list[dict[str, 
             if runners
             else f"{host}: runners is an empty list; list at least one runner."
         )
+    names = [own.get("name") for own in runners]
+    for name in dict.fromkeys(names):
+        if name is not None and names.count(name) > 1:
+            raise OptionsError(f"{host}: runners has the name {json.dumps(name)} more than once; give each its own.")
     return [{**common, **{name: value for name, value in own.items() if value is not None}} for own in runners]
 
 

@@ -13,6 +13,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     OptionsError,
     desired_runner,
+    options_of_runners,
     without_effect,
 )
 
@@ -111,6 +112,13 @@ def test_refused(changes: dict[str, Any], words: str) -> None:
 )
 def test_taken(changes: dict[str, Any]) -> None:
     desired_runner({**GOOD, **changes}, "pi-01")
+
+
+def test_a_name_is_given_to_one_runner() -> None:
+    """The entry's name is one per file: two runners would take it from each other in every run."""
+    runners = [{"name": "docker"}, {"name": "shell"}, {"name": "docker", "fleet": "other"}]
+    with pytest.raises(OptionsError, match='pi-01: runners has the name "docker" more than once'):
+        options_of_runners({**GOOD, "name": None, "runners": runners}, "pi-01")
 
 
 def test_all_problems_are_said_at_once() -> None:
