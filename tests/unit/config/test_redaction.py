@@ -77,13 +77,14 @@ def test_arguments_of_programs_are_masked() -> None:
     name = "redis"
     command = ["redis-server", "--requirepass", "hush"]
 """
-    assert redact(text) == """\
+    shown = """\
 [[runners]]
   custom.run_args = ["--key=********", "********", "********"]
   [[runners.docker.services]]
     name = "redis"
     command = ["********", "********", "********"]
 """
+    assert redact(text) == shown
 
 
 def test_a_table_that_the_schema_does_not_know_is_masked_if_its_name_says_so() -> None:
