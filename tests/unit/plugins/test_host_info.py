@@ -138,6 +138,19 @@ def test_a_container_is_shown_without_its_environment(engine: Engine, execute: E
     assert done["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("Registry/Runner:1", 400), ("runner:", 400), ("registry.example.com//runner", 301)],  # as Docker 20.10 answers
+)
+def test_an_image_that_cannot_be_called_so_is_none_and_the_engine_is_there(
+    engine: Engine, execute: Execute, name: str, status: int
+) -> None:
+    engine.objects[f"/images/{name}/json"] = (status, '{"message":"invalid reference format"}')
+    done = execute(images=[name])
+    assert (done["images"], done["engine_error"]) == ({name: None}, "")
+    assert done["engine"]["containers"] == 2
+
+
 def test_labelled_images_by_reference(engine: Engine, execute: Execute) -> None:
     engine.objects["/images/json"] = [
         {"RepoTags": ["tools:1", "tools:2"], "Labels": {"build": "abc", "other": "x"}},
