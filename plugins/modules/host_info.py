@@ -65,7 +65,9 @@ options:
         elements: str
         default: []
       services:
-        description: Names of services of the swarm. Only an engine that manages the swarm can tell.
+        description:
+          - Names of services of the swarm. Only an engine that manages the swarm can tell, while a majority of the
+            managers is there.
         type: list
         elements: str
         default: []
@@ -455,7 +457,8 @@ def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
         "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
         "images": {name: image_id(engine, name) for name in query["images"]},
         "labelled_images": {label: labelled_images(engine, label) for label in query["labelled_images"]},
-        **services(engine, query["services"] if swarm["ControlAvailable"] else []),
+        # a manager without a majority of its managers answers nothing about services
+        **services(engine, query["services"] if swarm["ControlAvailable"] and not swarm["Error"] else []),
     }
 
 

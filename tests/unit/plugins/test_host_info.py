@@ -181,6 +181,16 @@ def test_a_worker_is_not_asked_for_services(engine: Engine, execute: Execute) ->
     assert execute(services=["gitlab-runner"])["services"] == []
 
 
+def test_a_manager_without_a_majority_is_an_engine_all_the_same(engine: Engine, execute: Execute) -> None:
+    """It says that it manages the swarm, and answers nothing about services, as after a power cut of the fleet."""
+    error = "rpc error: code = Unknown desc = The swarm does not have a leader."
+    engine.objects["/info"] = {**INFO, "Swarm": {**MANAGER, "Error": error}}
+    engine.objects["/services"] = (500, json.dumps({"message": error}))
+    done = execute(services=["gitlab-runner"])
+    assert (done["engine"]["swarm"]["Error"], done["engine_error"]) == (error, "")
+    assert done["services"] == done["updating_services"] == []
+
+
 def test_an_engine_outside_of_swarms(engine: Engine, execute: Execute) -> None:
     engine.objects["/info"]["Swarm"] = {"LocalNodeState": "inactive", "NodeID": "", "ControlAvailable": False}
     assert execute()["engine"]["swarm"]["LocalNodeState"] == "inactive"
