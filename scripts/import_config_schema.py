@@ -66,7 +66,8 @@ ARGUMENTS = {
     "runners.custom.cleanup_args",
 }
 
-ANY_CASE = {"runners.cache.s3.AuthenticationType", "runners.cache.s3.ServerSideEncryption"}
+# As compared by the AWS library and by logrus (ParseLevel).
+ANY_CASE = {"runners.cache.s3.AuthenticationType", "runners.cache.s3.ServerSideEncryption", "log_level"}
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:

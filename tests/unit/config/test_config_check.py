@@ -38,6 +38,7 @@ def problems(settings: dict[str, Any] | None = None, **runner: Any) -> list[str]
         ({"check_interval": "-1"}, {"check_interval": -1}),
         ({"connection_max_age": 900_000_000_000}, {"connection_max_age": 900_000_000_000}),
         ({"connection_max_age": "15m"}, {"connection_max_age": "15m"}),
+        ({"log_level": "DEBUG"}, {"log_level": "DEBUG"}),
         (
             {"experimental": {"usage_logger": {"enabled": "True"}}},
             {"experimental": {"usage_logger": {"enabled": True}}},
