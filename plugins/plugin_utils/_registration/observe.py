@@ -82,6 +82,8 @@ def observe(
     if best.status is EntryStatus.UNMANAGED and best.runner:
         best = replace(best, runner=_with_managers(best.runner, gitlab))
 
+    held = {each.credential.id for each in inspected if each.credential and each.entry != best.entry}
+    known = {runner.id for runner in duplicates} | {best.credential.id if best.credential else 0}
     other_host = best.status is EntryStatus.OTHER_HOST
     return ObservedState(
         system_id=host.system_id,
@@ -93,6 +95,7 @@ def observe(
         duplicate_runners=duplicates,
         supplied_credential=supplied,
         verified_credential=best.credential,
+        abandoned_runners=tuple(sorted(held - known)),
         system_id_seeded=host.system_id_seeded,
         intent_is_ours=any(intent.run == run for intent in declared),
         intent_expired=any(intent.older_than(LIFETIME, gitlab.clock()) for intent in declared),

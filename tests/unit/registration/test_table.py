@@ -152,6 +152,11 @@ def two_entries_of_one_name(world: World, pi: Pi) -> None:
     hold(world, pi, runner)
 
 
+def ours_and_one_by_hand_of_one_name(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    hold(world, pi, make(world, note="", description="by hand"))
+
+
 def two_entries_of_one_token(world: World, pi: Pi) -> None:
     registered(world, pi)
     hold(world, pi, world.gitlab.runners[1], name="pi-01")
@@ -422,6 +427,11 @@ def test_an_outage_is_never_an_answer(world: World, pi: Pi, reply: str, arrange:
     [
         pytest.param(cloned, {}, "belongs to runner 1 (default/pi-02/docker), which is left alone", id="clone"),
         pytest.param(by_hand, {"state": "absent"}, "Runner 1 stays in GitLab", id="removal of one by hand"),
+        pytest.param(
+            ours_and_one_by_hand_of_one_name, {}, "Runner 2 stays in GitLab without an entry", id="second of one name"
+        ),
+        pytest.param(two_entries_of_one_name, {}, "", id="second of one name, with a dead token"),
+        pytest.param(two_entries_of_one_token, {}, "", id="second of one token"),
         pytest.param(registered, {}, "", id="nothing"),
     ],
 )
