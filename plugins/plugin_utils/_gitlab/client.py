@@ -414,7 +414,7 @@ def _items(body: Any) -> list[Any]:
 def _retry_after(answer: Answer) -> float:
     """Seconds to wait, 0 if the answer does not say. The header holds seconds or a date (RFC 9110, 10.2.3)."""
     value = answer.headers.get("Retry-After", "")
-    if value.isdigit():
+    if re.fullmatch("[0-9]+", value):
         return float(value)
     until = _http_date(value)
     return max(0.0, (until - (_date(answer) or datetime.now(UTC))).total_seconds()) if until else 0.0
@@ -427,6 +427,6 @@ def _date(answer: Answer) -> datetime | None:
 def _http_date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year of many digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
