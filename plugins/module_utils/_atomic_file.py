@@ -212,9 +212,9 @@ def private(mode: int) -> int:
 
 
 def backups(path: str) -> list[str]:
-    """Paths of the backups of ``path`` (resolved), newest first."""
+    """Paths of the backups of ``path`` (resolved), newest first. A number of more digits is a date of somebody else."""
     directory, name = os.path.split(path)
-    pattern = re.compile(re.escape(name + BACKUP) + r"(\d+)")
+    pattern = re.compile(re.escape(name + BACKUP) + r"([1-9]\d{0,5})")
     try:
         found = [(int(match[1]), entry) for entry in os.listdir(directory) if (match := pattern.fullmatch(entry))]
     except OSError:

@@ -148,6 +148,20 @@ def test_backups_are_bounded_private_and_in_order(file: Path) -> None:
     assert len(names(file.parent)) == 3
 
 
+@pytest.mark.parametrize("suffix", ["20260101", "202601011200", "01", "0"])
+def test_a_backup_that_somebody_else_made_is_none_of_ours(file: Path, suffix: str) -> None:
+    """It is not taken for the newest one, and it does not go when there are too many."""
+    theirs = file.with_name(f"config.toml.backup-{suffix}")
+    theirs.write_bytes(b"theirs\n")
+    for number in range(4):
+        atomic_file.replace(str(file), b"%d\n" % number, backup=2)
+    assert [Path(path).name for path in atomic_file.backups(str(file))] == [
+        "config.toml.backup-4",
+        "config.toml.backup-3",
+    ]
+    assert theirs.read_bytes() == b"theirs\n"
+
+
 def test_check_mode_writes_nothing(file: Path) -> None:
     missing = file.parent / "not" / "there" / "config.toml"
     assert atomic_file.replace(str(file), b"new\n", check=True, backup=2).changed
