@@ -52,7 +52,22 @@ FORMATS = {
     "runners.monitoring.job_queuing_durations.timezone": "timezone",
 }
 
-ANY_CASE = {"runners.cache.s3.AuthenticationType", "runners.cache.s3.ServerSideEncryption"}
+# People give programs their passwords as arguments, such as redis-server --requirepass.
+ARGUMENTS = {
+    "runners.docker.services.command",
+    "runners.docker.services.entrypoint",
+    "runners.kubernetes.services.command",
+    "runners.kubernetes.services.entrypoint",
+    "runners.kubernetes.container_lifecycle.post_start.exec.command",
+    "runners.kubernetes.container_lifecycle.pre_stop.exec.command",
+    "runners.custom.config_args",
+    "runners.custom.prepare_args",
+    "runners.custom.run_args",
+    "runners.custom.cleanup_args",
+}
+
+# As compared by the AWS library and by logrus (ParseLevel).
+ANY_CASE = {"runners.cache.s3.AuthenticationType", "runners.cache.s3.ServerSideEncryption", "log_level"}
 
 
 def compact(entry: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +80,8 @@ def compact(entry: dict[str, Any]) -> dict[str, Any]:
         kept["any_case"] = True
     if "must contain %s" in note:
         kept["contains"] = "%s"
+    if entry["path"] in ARGUMENTS:
+        kept["free_form"] = True
     if entry["path"] in FORMATS:
         kept["format"] = FORMATS[entry["path"]]
     if entry.get("default_known") and entry.get("default") is not None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 BACKUP = ".backup-"
 LOCK_PATIENCE = 15.0  # seconds to wait for another writer
+KEPT_ATTRIBUTES = ("security.selinux", "system.posix_acl_access")  # the context of SELinux, and who else may read
 SAVE_PATIENCE = 1.0  # seconds to wait for one that empties the file before it fills it
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -211,9 +212,9 @@ def private(mode: int) -> int:
 
 
 def backups(path: str) -> list[str]:
-    """Paths of the backups of ``path`` (resolved), newest first."""
+    """Paths of the backups of ``path`` (resolved), newest first. A number of more digits is a date of somebody else."""
     directory, name = os.path.split(path)
-    pattern = re.compile(re.escape(name + BACKUP) + r"(\d+)")
+    pattern = re.compile(re.escape(name + BACKUP) + r"([1-9]\d{0,5})")
     try:
         found = [(int(match[1]), entry) for entry in os.listdir(directory) if (match := pattern.fullmatch(entry))]
     except OSError:
@@ -372,12 +373,32 @@ def _write_temporary(seen: FileSnapshot, content: bytes, mode: int, uid: int | N
             wanted = (owner if uid is None else uid, group if gid is None else gid)
             if wanted != (present.st_uid, present.st_gid):
                 os.fchown(descriptor, *wanted)
-            os.fchmod(descriptor, mode)
+            _keep_attributes(descriptor, seen)
+            os.fchmod(descriptor, mode)  # after the access control list, whose mask it sets
             _advance(descriptor, seen)
             os.fsync(descriptor)
             return temporary
     except BaseException:
         os.unlink(temporary)
+        raise
+
+
+def _keep_attributes(descriptor: int, seen: FileSnapshot) -> None:
+    """Give a new file what the old one lets others do that is not in its mode."""
+    if seen.content is None:
+        return
+    for name in KEPT_ATTRIBUTES:
+        wanted = _attribute(seen.path, name)
+        if wanted not in (None, _attribute(descriptor, name)):
+            os.setxattr(descriptor, name, wanted)
+
+
+def _attribute(file: str | int, name: str) -> bytes | None:
+    try:
+        return os.getxattr(file, name)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.ENOENT):  # one that is gone is a conflict further on
+            return None
         raise
 
 

@@ -16,6 +16,8 @@ from urllib.parse import quote
 SOCKET = "/var/run/docker.sock"
 TIMEOUT = 20.0  # seconds for each reply; an engine that is starting containers after a boot is slow
 
+# The latter for a name with two slashes together, or an empty one: it points to the address without them.
+_OF_INVALID_NAMES = {http.client.BAD_REQUEST, http.client.MOVED_PERMANENTLY}
 _ACCEPTED = {
     http.client.OK,
     http.client.CREATED,
@@ -31,6 +33,10 @@ class EngineError(Exception):
 
 class Conflict(EngineError):
     """The object is in use, or in another state than the request needs."""
+
+
+class InvalidName(EngineError):
+    """The engine cannot make anything of a name in the request."""
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -56,7 +62,7 @@ class Engine:
     def get(self, resource: str, *names: str, **query: Any) -> Any:
         """Return the JSON at the resource, with the names in place of its ``{}``; None if there is no such object.
 
-        query: parameters, sent as JSON, strings as they are. Raises EngineError.
+        query: parameters, sent as JSON, strings as they are. Raises EngineError, for names that are none InvalidName.
         """
         return self._json("GET", resource, names, query)
 
@@ -96,7 +102,10 @@ class Engine:
         if reply.status in _ACCEPTED:
             return reply.status, data
         reason = data.decode("utf-8", "replace").strip()
-        kind = Conflict if reply.status == http.client.CONFLICT else EngineError
+        if reply.status == http.client.CONFLICT:
+            kind: type[EngineError] = Conflict
+        else:
+            kind = InvalidName if names and reply.status in _OF_INVALID_NAMES else EngineError
         raise kind(f"Docker Engine answers {address} with {reply.status}: {reason}.")
 
     def _parsed(self, address: str, text: bytes) -> Any:

@@ -65,7 +65,9 @@ options:
         elements: str
         default: []
       services:
-        description: Names of services of the swarm. Only an engine that manages the swarm can tell.
+        description:
+          - Names of services of the swarm. Only an engine that manages the swarm can tell, while a majority of the
+            managers is there.
         type: list
         elements: str
         default: []
@@ -265,7 +267,9 @@ containers:
       type: list
       elements: dict
 images:
-  description: The ID of each image in O(query.images), V(null) for an image that the engine does not have.
+  description:
+    - The ID of each image in O(query.images), V(null) for an image that the engine does not have, also if its name is
+      none that an image can have.
   returned: success
   type: dict
 labelled_images:
@@ -298,7 +302,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
-from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError
+from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError, InvalidName
 
 OS_RELEASE = "/etc/os-release"
 CGROUP_V2 = "/sys/fs/cgroup/cgroup.controllers"
@@ -451,10 +455,20 @@ def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
         },
         "engine_error": "",
         "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
-        "images": {name: (engine.get("/images/{}/json", name) or {}).get("Id") for name in query["images"]},
+        "images": {name: image_id(engine, name) for name in query["images"]},
         "labelled_images": {label: labelled_images(engine, label) for label in query["labelled_images"]},
-        **services(engine, query["services"] if swarm["ControlAvailable"] else []),
+        # a manager without a majority of its managers answers nothing about services
+        **services(engine, query["services"] if swarm["ControlAvailable"] and not swarm["Error"] else []),
     }
+
+
+def image_id(engine: Engine, name: str) -> str | None:
+    """No engine has an image whose name is none, and that says nothing about the engine."""
+    try:
+        found = engine.get("/images/{}/json", name) or {}
+    except InvalidName:
+        return None
+    return found.get("Id")
 
 
 def container(found: dict[str, Any] | None) -> dict[str, Any] | None:

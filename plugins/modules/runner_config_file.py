@@ -13,6 +13,7 @@ description:
   - A replacement is complete or has not happened, whatever goes wrong in between. The content is written to a
     temporary file in the same directory and flushed to the disk before it takes the name, and the directory is
     flushed after it. A failure leaves neither an empty file nor a new directory behind.
+  - The access control list and the SELinux context of the file stay. The mode limits what the former allows.
   - Needs nothing but Python on the host.
   - It is what M(pifleet.ci.runner_config) and M(pifleet.ci.gitlab_runner_register) use on the host. It is also handy
     by itself for a small text file, for instance a CA certificate.

@@ -159,6 +159,8 @@ def _merge_table(document: Document, location: Location, path: str, wanted: Mapp
                 document.remove(place)
         elif isinstance(value, Mapping) and isinstance(present, dict):
             _merge_table(document, place, key_path, value, same)
+        elif present is None and _only_removes(value):
+            continue
         elif not same(key_path, present, _without_none(value)):
             _replace(document, place, _without_none(value))
 
@@ -205,10 +207,19 @@ def _exactly(_path: str, present: Any, wanted: Any) -> bool:
 
 def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
+        return {key: _without_none(item) for key, item in value.items() if item is not None and not _only_removes(item)}
     if isinstance(value, list):
         return [_without_none(item) for item in value]
     return value
+
+
+def _only_removes(value: Any) -> bool:
+    """Whether the table holds nothing but keys to remove, also in the tables within it."""
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(item is None or _only_removes(item) for item in value.values())
+    )
 
 
 def _spelled(table: Mapping[str, Any], name: str, path: str) -> str:

@@ -22,6 +22,7 @@ CHANGED = f"{MASK} (changed)"
 UNREADABLE = "(not valid TOML, not shown)\n"
 
 SECRET_NAME = re.compile(r"(?i)token|passw|passphrase|secret|credential|(?:private|access|account|api).?key|dsn|auth")
+ARGUMENTS = re.compile(r"(?:command|entrypoint|_args)$")  # of programs, where a word with "=" need not be an assignment
 ASSIGNED = re.compile(r"(?P<name>[\w.\"'-]+)\s*[=:]\s*(?P<value>.*)")
 
 WITHIN = (
@@ -103,7 +104,8 @@ def _masked(path: str, spot: Spot, value: Any, mask: Mask, whole: bool = False) 
     if whole or _free(key):
         name, equals, secret = str(value).partition("=")
         listed = key is not None and key.type == "array<string>"
-        return f"{name}={mask(spot + (name,), secret)}" if equals and listed else mask(spot, value)
+        named = listed and (not ARGUMENTS.search(path) or name.startswith("-"))
+        return f"{name}={mask(spot + (name,), secret)}" if equals and named else mask(spot, value)
     if _secret(path, key):
         return mask(spot, value)
     return scrubbed(value) if isinstance(value, str) else value
@@ -128,7 +130,15 @@ def _within_free_form(path: str) -> bool:
 def _secret(path: str, key: Key | None) -> bool:
     if key is not None:
         return key.secret
-    return bool(schema().removed.get(path, {}).get("secret") or SECRET_NAME.search(path.rpartition(".")[2]))
+    return bool(schema().removed.get(path, {}).get("secret") or SECRET_NAME.search(_unknown_part(path)))
+
+
+def _unknown_part(path: str) -> str:
+    """The names at the end of the path that the schema does not know, be it a key or a table around it."""
+    known = path
+    while known and schema().find(known) is None:
+        known = known.rpartition(".")[0]
+    return path[len(known) :]
 
 
 def scrubbed(text: str) -> str:

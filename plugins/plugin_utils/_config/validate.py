@@ -299,11 +299,15 @@ class _Validator:
 
 
 def _regexp_fault(expression: str) -> str:
-    """What is wrong with the expression, "" if nothing. Go knows escapes and groups of its own, which may be right."""
+    """What is wrong with the expression, "" if nothing. Go knows escapes and groups of its own, which may be right.
+
+    It also takes flags such as (?i) anywhere. https://pkg.go.dev/regexp/syntax
+    """
     try:
         re.compile(expression)
     except re.error as error:
-        return "" if error.msg.startswith(("bad escape", "unknown extension")) else error.msg
+        of_go = error.msg.startswith(("bad escape", "unknown extension", "global flags not at the start"))
+        return "" if of_go else error.msg
     return ""
 
 

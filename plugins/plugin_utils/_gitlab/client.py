@@ -117,6 +117,15 @@ class GitLab:
             return None
         return self._shape(doing, responses.runner, answer.body)
 
+    def runner_if_readable(self, runner_id: int) -> Runner | None:
+        """As runner(), but None also for one that the API token's user may not read: that one is not ours."""
+        try:
+            return self.runner(runner_id)
+        except RequestRejected as rejection:
+            if rejection.status == 403 and "No access granted" in rejection.message:
+                return None
+            raise
+
     def verify(self, token: str, system_id: str) -> Credential | None:
         """POST /runners/verify. Whose token it is, None if GitLab refuses it. Raises GitLabError.
 
@@ -143,7 +152,7 @@ class GitLab:
         if listed is None:
             self._require_supported(self._version())
             # https://docs.gitlab.com/api/runners/#list-all-runners
-            found = [self._runner_if_readable(runner_id) for runner_id in self._ids(scope)]
+            found = [self.runner_if_readable(runner_id) for runner_id in self._ids(scope)]
             listed = [ListedRunner(runner.id, runner.description, runner.note, runner) for runner in found if runner]
         return tuple(sorted(listed, key=lambda runner: runner.id))
 
@@ -221,15 +230,6 @@ class GitLab:
         except RequestRejected as rejection:
             if rejection.status != status or not rejection.message.startswith(words):
                 raise
-
-    def _runner_if_readable(self, runner_id: int) -> Runner | None:
-        """A runner of a list in detail; None if it is gone, or if we may not read it: then it is not ours."""
-        try:
-            return self.runner(runner_id)
-        except RequestRejected as rejection:
-            if rejection.status == 403 and "No access granted" in rejection.message:
-                return None
-            raise
 
     def _list_by_graphql(self, scope: RunnerScope) -> list[ListedRunner] | None:
         """The scope's runners with their notes; None where the token or the server does not allow GraphQL."""
@@ -414,7 +414,7 @@ def _items(body: Any) -> list[Any]:
 def _retry_after(answer: Answer) -> float:
     """Seconds to wait, 0 if the answer does not say. The header holds seconds or a date (RFC 9110, 10.2.3)."""
     value = answer.headers.get("Retry-After", "")
-    if value.isdigit():
+    if re.fullmatch("[0-9]+", value):
         return float(value)
     until = _http_date(value)
     return max(0.0, (until - (_date(answer) or datetime.now(UTC))).total_seconds()) if until else 0.0
@@ -427,6 +427,6 @@ def _date(answer: Answer) -> datetime | None:
 def _http_date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year of many digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

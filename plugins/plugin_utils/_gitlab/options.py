@@ -43,7 +43,11 @@ class Connections:
 def connect(options: Mapping[str, Any]) -> GitLab:
     """The GitLab that the options speak of; nothing is sent yet. `ca_path` is absolute here. Raises GitLabError."""
     url, api_token, ca_path = options["url"], options["api_token"], options["ca_path"]
-    problems = [*url_problems(url), *token_problems("api_token", api_token)]
+    problems = [
+        *url_problems(url),
+        *token_problems("api_token", api_token),
+        *timeout_problems(options["timeout"]),
+    ]
     if problems:
         raise GitLabError(" ".join(problems))
     if ca_path:
@@ -57,7 +61,9 @@ def url_problems(url: str | None) -> Iterator[str]:
     try:
         parts = urlsplit(url or "")
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        extra = bool(parts.username or parts.password or parts.query or parts.fragment)
+        # what urlsplit strips and requests passes over would get into config.toml, which GitLab Runner then rejects
+        is_address = is_address and not re.search(r"\s", url or "")
+        extra = bool(parts.username or parts.password) or any(mark in (url or "") for mark in "?#")
     except ValueError:
         is_address = False
     if not is_address:
@@ -70,6 +76,12 @@ def token_problems(option: str, token: str | None) -> Iterator[str]:
     """What is wrong with the token in the option, without quoting it. HTTP could not carry such a one in a header."""
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         yield f"{option} holds blanks or other characters that no token has; is there a line end in the vault?"
+
+
+def timeout_problems(seconds: float) -> Iterator[str]:
+    """What is wrong with the option timeout."""
+    if not seconds > 0:  # nan is not either
+        yield f"timeout is {seconds} s; give more than 0."
 
 
 def connection_warnings(options: Mapping[str, Any]) -> list[str]:

@@ -109,6 +109,7 @@ class ObservedState:
     foreign_runner: where the entry's token is another host's, that host's runner.
     supplied_credential: the play's own token, if GitLab accepts it and the file holds another one.
     verified_credential: the entry's token as GitLab verified it.
+    abandoned_runners: the IDs of runners whose working tokens go with the duplicate entries, and which stay in GitLab.
     intent_is_ours: this run's own intent stands in the file. intent_expired: one stands there that no run can still be
     about (see _registration/intents.py).
     """
@@ -122,6 +123,7 @@ class ObservedState:
     foreign_runner: Runner | None = None
     supplied_credential: Credential | None = None
     verified_credential: Credential | None = None
+    abandoned_runners: tuple[int, ...] = ()
     system_id_seeded: bool = True
     intent_is_ours: bool = False
     intent_expired: bool = False

@@ -72,12 +72,18 @@ def observe(
         doubtful = best.status is not EntryStatus.VALID or len(named) > 1 or bool(declared) or requested
         if doubtful or not desired.present:
             ours = search(desired, gitlab)
+            if best.status is EntryStatus.REVOKED and best.runner:
+                # the scope may be another one than when it was registered, and the search sees only that
+                ours += () if best.runner.id in {runner.id for runner in ours} else (best.runner,)
+                best = replace(best, runner=None)
             best = _renamed_entry(desired, best, ours, entries, gitlab, host.system_id)
     kept_id = best.runner.id if best.runner else 0
     duplicates = tuple(_with_managers(runner, gitlab) for runner in ours if runner.id != kept_id)
     if best.status is EntryStatus.UNMANAGED and best.runner:
         best = replace(best, runner=_with_managers(best.runner, gitlab))
 
+    held = {each.credential.id for each in inspected if each.credential and each.entry != best.entry}
+    known = {runner.id for runner in duplicates} | {best.credential.id if best.credential else 0}
     other_host = best.status is EntryStatus.OTHER_HOST
     return ObservedState(
         system_id=host.system_id,
@@ -89,6 +95,7 @@ def observe(
         duplicate_runners=duplicates,
         supplied_credential=supplied,
         verified_credential=best.credential,
+        abandoned_runners=tuple(sorted(held - known)),
         system_id_seeded=host.system_id_seeded,
         intent_is_ours=any(intent.run == run for intent in declared),
         intent_expired=any(intent.older_than(LIFETIME, gitlab.clock()) for intent in declared),
@@ -121,16 +128,19 @@ def _inspect(desired: DesiredRunner, entry: Entry, gitlab: GitLab, system_id: st
     if not entry.token:
         return _InspectedEntry(EntryStatus.MISSING, entry)
     by_api_token = desired.auth_method is AuthMethod.API
-    runner = gitlab.runner(entry.id) if by_api_token and entry.id else None
+    elsewhere = entry.url != desired.url
+    # the id of another GitLab may here be that of a runner which is none of our business
+    read = gitlab.runner_if_readable if elsewhere else gitlab.runner
+    runner = read(entry.id) if by_api_token and entry.id else None
     key = key_of(runner.note) if runner else None
-    if entry.url != desired.url and key != desired.key:
+    if elsewhere and key != desired.key:
         return _InspectedEntry(EntryStatus.OTHER_INSTANCE, entry)
     if key not in (None, desired.key):
         # not verified: that would add this machine to another host's runner
         return _InspectedEntry(EntryStatus.OTHER_HOST, entry, runner)
     credential = gitlab.verify(entry.token, system_id)
     if credential is None:
-        return _InspectedEntry(EntryStatus.REVOKED, entry)
+        return _InspectedEntry(EntryStatus.REVOKED, entry, runner if key else None)
     if not by_api_token:
         return _InspectedEntry(EntryStatus.VALID, entry, None, credential)
     if runner is None or runner.id != credential.id:  # the file says no ID, or a wrong one
@@ -183,12 +193,14 @@ def _duplicate_entries(
 ) -> Iterable[Entry]:
     """Entries that say again what the kept one says: of its name, its token, or any runner with our key.
 
-    One for another GitLab is none, whatever its name: its token works there.
+    One for another GitLab is none, whatever its name: its token works there. Unless it is taken over: then those for
+    the same GitLab go with it.
     """
     other_host = best.status is EntryStatus.OTHER_HOST
+    taken_over = desired.present or best.status is not EntryStatus.OTHER_INSTANCE
     ids = {runner.id for runner in (*duplicates, *((best.runner,) if best.runner and not other_host else ()))}
     token = best.entry.token if best.entry and not other_host else ""
-    urls = {desired.url, best.entry.url if best.entry else ""}
+    urls = {desired.url, *((best.entry.url,) if best.entry and taken_over else ())}
     for entry in entries:
         same_runner = entry.id in ids or (token != "" and entry.token == token)
         shared = desired.auth_method is AuthMethod.RUNNER  # one token may stand in several entries on purpose

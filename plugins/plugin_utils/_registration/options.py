@@ -21,6 +21,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import (
     GITLAB_OPTIONS,
+    timeout_problems,
     token_problems,
     url_problems,
 )
@@ -114,6 +115,10 @@ def options_of_runners(options: Mapping[str, Any], host: str) -> list[dict[str, 
             if runners
             else f"{host}: runners is an empty list; list at least one runner."
         )
+    names = [own.get("name") for own in runners]
+    for name in dict.fromkeys(names):
+        if name is not None and names.count(name) > 1:
+            raise OptionsError(f"{host}: runners has the name {json.dumps(name)} more than once; give each its own.")
     return [{**common, **{name: value for name, value in own.items() if value is not None}} for own in runners]
 
 
@@ -164,6 +169,7 @@ def _problems(options: Mapping[str, Any], host: str) -> Iterator[str]:
     yield from _credential_problems(options)
     yield from _name_problems(options, host)
     yield from url_problems(options.get("url"))
+    yield from timeout_problems(options.get("timeout", GITLAB_OPTIONS["timeout"]["default"]))
     if options.get(AuthMethod.API.value):
         yield from _scope_problems(options)
     yield from _attribute_problems(options)
@@ -213,6 +219,9 @@ def _attribute_problems(options: Mapping[str, Any]) -> Iterator[str]:
     for tag in tags:
         if not tag.strip() or tag != tag.strip() or "," in tag or len(tag) > TAG_LENGTH:
             yield f'the tag "{tag[:40]}" is empty, has a comma or blanks at its ends, or is longer than {TAG_LENGTH}.'
+        elif tag[0] in "\"'":
+            # https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/gitlab/ci/tags/parser.rb
+            yield f"the tag {tag[:40]} begins with a quote, which GitLab may take off; write it without."
     if len(set(tags)) > TAG_COUNT:
         yield f"tag_list holds {len(set(tags))} tags; GitLab takes {TAG_COUNT}."
     timeout = options.get("maximum_timeout")

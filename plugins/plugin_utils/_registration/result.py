@@ -86,6 +86,15 @@ def diff(desired: DesiredRunner, observed: ObservedState, steps: list[Step]) -> 
 
 def left_behind(desired: DesiredRunner, observed: ObservedState) -> list[str]:
     """What stays in GitLab although this host has no use for it any more, for a person to judge."""
+    abandoned = [
+        f"Runner {number} stays in GitLab without an entry: the file had more than one of this name, and one is kept."
+        for number in observed.abandoned_runners
+    ]
+    return abandoned + _left_behind_of_entry(desired, observed)
+
+
+def _left_behind_of_entry(desired: DesiredRunner, observed: ObservedState) -> list[str]:
+    """What the entry that counts leaves behind."""
     status, foreign, credential = observed.status, observed.foreign_runner, observed.verified_credential
     by_registration = desired.auth_method is AuthMethod.REGISTRATION
     if foreign and desired.present:

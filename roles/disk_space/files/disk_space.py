@@ -212,7 +212,9 @@ def run(settings: plan.Settings, directory: str) -> None:
     objects = plan.Objects(
         engine.get("/containers/json", all=True), engine.get("/images/json"), engine.get("/volumes")["Volumes"] or []
     )
-    events = engine.events(history.checked_at, int(now), type=["container", "volume"])
+    # all it knows where the clock has been set back: it refuses to tell what was from a later time to an earlier one
+    since = history.checked_at if history.checked_at <= now else 0
+    events = engine.events(since, int(now), type=["container", "volume"])
     before = history.usage
     history.usage = plan.known(plan.seen(before, plan.in_use(objects.containers, events), now), objects, now)
     low = plan.is_low(disks, settings)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -80,6 +81,38 @@ def test_the_owner_is_kept_or_set(file: Path) -> None:
     assert (file.stat().st_uid, file.stat().st_gid) == (0, 2345)
 
 
+ACL = "system.posix_acl_access"
+
+
+def acl_of(file: Path, user: int) -> bytes:
+    """An access control list with which a user may read the file besides its owner, in the kernel's form."""
+    anybody = 0xFFFFFFFF
+    entries = [(0x01, 6, anybody), (0x02, 4, user), (0x04, 0, anybody), (0x10, 4, anybody), (0x20, 0, anybody)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(file, ACL, acl)
+    except OSError as error:
+        pytest.skip(f"no access control lists here: {error}")
+    return acl
+
+
+def test_the_access_control_list_is_kept(file: Path) -> None:
+    """GitLab Runner may be let at its file with one; without it it would not load the file any more."""
+    acl = acl_of(file, user=1234)
+    mode = stat.S_IMODE(file.stat().st_mode)
+    assert mode == 0o640, "its mask shows as the permissions of the group"
+    atomic_file.replace(str(file), b"new\n", mode=atomic_file.private(mode), backup=1)
+    assert (file.read_bytes(), os.getxattr(file, ACL)) == (b"new\n", acl)
+    backup = Path(atomic_file.backups(str(file))[0])
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600, "whose mask lets nobody else in"
+
+
+def test_an_access_control_list_lets_in_no_more_than_the_mode(file: Path) -> None:
+    acl_of(file, user=1234)
+    atomic_file.replace(str(file), b"new\n", mode=0o600)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
 def test_compare_and_swap(file: Path) -> None:
     seen = atomic_file.read(str(file))
     file.write_bytes(b"theirs\n")
@@ -113,6 +146,20 @@ def test_backups_are_bounded_private_and_in_order(file: Path) -> None:
     assert [Path(path).read_bytes() for path in found] == [b"3", b"2"]
     assert [stat.S_IMODE(os.stat(path).st_mode) for path in found] == [0o600, 0o600]
     assert len(names(file.parent)) == 3
+
+
+@pytest.mark.parametrize("suffix", ["20260101", "202601011200", "01", "0"])
+def test_a_backup_that_somebody_else_made_is_none_of_ours(file: Path, suffix: str) -> None:
+    """It is not taken for the newest one, and it does not go when there are too many."""
+    theirs = file.with_name(f"config.toml.backup-{suffix}")
+    theirs.write_bytes(b"theirs\n")
+    for number in range(4):
+        atomic_file.replace(str(file), b"%d\n" % number, backup=2)
+    assert [Path(path).name for path in atomic_file.backups(str(file))] == [
+        "config.toml.backup-4",
+        "config.toml.backup-3",
+    ]
+    assert theirs.read_bytes() == b"theirs\n"
 
 
 def test_check_mode_writes_nothing(file: Path) -> None:

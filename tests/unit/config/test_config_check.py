@@ -38,6 +38,7 @@ def problems(settings: dict[str, Any] | None = None, **runner: Any) -> list[str]
         ({"check_interval": "-1"}, {"check_interval": -1}),
         ({"connection_max_age": 900_000_000_000}, {"connection_max_age": 900_000_000_000}),
         ({"connection_max_age": "15m"}, {"connection_max_age": "15m"}),
+        ({"log_level": "DEBUG"}, {"log_level": "DEBUG"}),
         (
             {"experimental": {"usage_logger": {"enabled": "True"}}},
             {"experimental": {"usage_logger": {"enabled": True}}},
@@ -165,6 +166,11 @@ def test_conversions_reach_into_entries() -> None:
 )
 def test_sentences(settings: dict[str, Any], runner: dict[str, Any], sentence: str) -> None:
     assert problems(settings, **runner) == [sentence]
+
+
+@pytest.mark.parametrize("expression", [r"^(?i)pis/", r"pis/\pL+", r"(?<where>pis)/\z"])
+def test_what_only_go_has_in_an_expression_is_taken(expression: str) -> None:
+    check(monitoring={"job_queuing_durations": [{"jobs_running_for_project": expression}]})
 
 
 def test_every_problem_is_told_at_once() -> None:

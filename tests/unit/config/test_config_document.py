@@ -73,6 +73,8 @@ def test_a_file_of_gitlab_runner_register_is_taken_over() -> None:
         ({}, {"docker": {"volumes": ["/cache"], "extra_hosts": [], "privileged": False, "memory": ""}}),
         ({}, {"limit": 0, "environment": [], "cache": {"s3": {}, "Shared": False}}),
         ({}, {"feature_flags": {}, "docker": {"sysctls": {}}}),
+        ({}, {"ssh": {"password": None}, "machine": {"MachineName": None}}),
+        ({}, {"kubernetes": {"affinity": {"node_affinity": None}, "namespace": None}}),
     ],
 )
 def test_what_gitlab_runner_reads_alike_is_no_change(settings: dict[str, Any], runner: dict[str, Any]) -> None:
@@ -91,6 +93,15 @@ def test_what_gitlab_runner_reads_alike_is_no_change(settings: dict[str, Any], r
 )
 def test_where_absent_is_not_zero_it_is_one(settings: dict[str, Any], runner: dict[str, Any]) -> None:
     assert merged(REGISTERED, {"name": "docker", **runner}, **settings) != REGISTERED
+
+
+def test_keys_to_remove_make_no_table_around_them() -> None:
+    assert config.merge("", settings={"session_server": {"listen_address": None}}, runners=[]) == ""
+    wanted = {"name": "docker", "ssh": {"user": "pi", "password": None}, "machine": {"MachineName": None}}
+    (entry,) = config.parse(merged(REGISTERED, wanted))["runners"]
+    assert (entry["ssh"], "machine" in entry) == ({"user": "pi"}, False)
+    predicted = config.merge("", settings={}, runners=[wanted], append_missing=True)
+    assert config.parse(predicted)["runners"] == [{"name": "docker", "ssh": {"user": "pi"}}]
 
 
 def test_the_runners_own_rewrite_is_no_change() -> None:

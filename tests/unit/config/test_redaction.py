@@ -68,6 +68,31 @@ def test_every_secret_is_masked_and_nothing_else() -> None:
     assert "hush-token" in secret_strings(TEXT)
 
 
+def test_arguments_of_programs_are_masked() -> None:
+    """Of an option its name is shown. What else has an equals sign may be a password in Base64."""
+    text = """\
+[[runners]]
+  custom.run_args = ["--key=hush", "-phush", "hush="]
+  [[runners.docker.services]]
+    name = "redis"
+    command = ["redis-server", "--requirepass", "hush"]
+"""
+    shown = """\
+[[runners]]
+  custom.run_args = ["--key=********", "********", "********"]
+  [[runners.docker.services]]
+    name = "redis"
+    command = ["********", "********", "********"]
+"""
+    assert redact(text) == shown
+
+
+def test_a_table_that_the_schema_does_not_know_is_masked_if_its_name_says_so() -> None:
+    text = 'vault_secrets.a = "hush"\n[runners_credentials.deep]\n  user = "hush"\n  list = ["hush"]\n'
+    assert "hush" not in redact(text)
+    assert redact('[[runners]]\n  [runners.kubernetes]\n    image_pull_secrets = ["shown"]\n').count("shown") == 1
+
+
 def test_a_diff_shows_that_a_secret_changed() -> None:
     diff = redacted_diff(TEXT, TEXT.replace('"hush-token"', '"hush-other"').replace("B=hush", "B=other"), "config.toml")
     assert diff["before"] == SHOWN

@@ -64,6 +64,8 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         if path == "/info":
             return {"DockerRootDir": self.root}
         if path == "/events":
+            if int(query["since"]) > int(query["until"]):  # what daemon/server/router/system of Docker says to that
+                return 400
             return [event for event in self.past_events if event["time"] >= int(query["since"])]
         if path == "/containers/json":
             return [each for each in self.containers.values() if query.get("all") or each["State"] == "running"]

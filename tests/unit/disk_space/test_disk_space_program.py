@@ -137,6 +137,17 @@ def test_an_image_is_known_from_the_look_after_it_came(host: Host, engine: FakeE
     assert host.check() == "Removed 1 image (5.0 GB): 15.0 GB of 100.0 GB are free on /.\n"
 
 
+def test_a_clock_that_was_set_back_keeps_no_disk_full(host: Host, engine: FakeEngine) -> None:
+    """A Pi has no clock of its own: after a power cut it begins with a former time, and may stay there."""
+    fill(engine)
+    host.check()
+    host.now -= 0.5 * plan.DAY
+    engine.free = 4 * GB
+    assert "GitLab Runner takes no new jobs" in host.check()
+    host.days_pass(0.2)
+    assert "Removed" in host.check()
+
+
 def test_low_space_is_freed_only_as_far_as_needed(host: Host, engine: FakeEngine) -> None:
     fill(engine)
     host.check()

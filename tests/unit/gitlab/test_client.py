@@ -230,6 +230,14 @@ def test_retry_after_is_obeyed(world: World, gitlab: GitLab, pauses: list[float]
     assert pauses == [pytest.approx(40, abs=1)]
 
 
+@pytest.mark.parametrize("words", ["\u00b2", "soon", "-5", "Thu, 01 Jan 99999999999 00:00:00 GMT"])
+def test_a_retry_after_that_is_none(world: World, gitlab: GitLab, pauses: list[float], words: str) -> None:
+    runner(world)
+    world.gitlab.faults.add(Fault(reply=Reply(429, {"message": "later"}, {"Retry-After": words})))
+    assert gitlab.runner(1) is not None
+    assert pauses == [1.0]
+
+
 def test_a_lock_is_waited_for(world: World, gitlab: GitLab, pauses: list[float]) -> None:
     runner(world)
     world.gitlab.faults.add(Fault(reply="resource_lock", times=2))

@@ -282,6 +282,12 @@ def test_a_url_that_is_none(url: str) -> None:
         connect({"url": url, "api_token": "x", "ca_path": None, "validate_certs": True, "timeout": 5.0})
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_a_timeout_that_is_none(server: Recorder, seconds: float) -> None:
+    with pytest.raises(GitLabError, match=r"timeout is .* s; give more than 0"):
+        connect({"url": server.url, "api_token": "x", "ca_path": None, "validate_certs": True, "timeout": seconds})
+
+
 def test_a_host_name_that_cannot_be_one() -> None:
     with pytest.raises(Unreached, match="the url") as caught:
         transport(f"https://{'a' * 70}.example.com").request("post", "/user/runners", as_runner=False, body={})

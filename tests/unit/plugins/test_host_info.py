@@ -138,6 +138,19 @@ def test_a_container_is_shown_without_its_environment(engine: Engine, execute: E
     assert done["changed"] is False
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("Registry/Runner:1", 400), ("runner:", 400), ("registry.example.com//runner", 301)],  # as Docker 20.10 answers
+)
+def test_an_image_that_cannot_be_called_so_is_none_and_the_engine_is_there(
+    engine: Engine, execute: Execute, name: str, status: int
+) -> None:
+    engine.objects[f"/images/{name}/json"] = (status, '{"message":"invalid reference format"}')
+    done = execute(images=[name])
+    assert (done["images"], done["engine_error"]) == ({name: None}, "")
+    assert done["engine"]["containers"] == 2
+
+
 def test_labelled_images_by_reference(engine: Engine, execute: Execute) -> None:
     engine.objects["/images/json"] = [
         {"RepoTags": ["tools:1", "tools:2"], "Labels": {"build": "abc", "other": "x"}},
@@ -166,6 +179,16 @@ def test_a_worker_is_not_asked_for_services(engine: Engine, execute: Execute) ->
     engine.objects["/info"]["Swarm"]["ControlAvailable"] = False
     engine.objects["/services"] = (503, '{"message":"This node is not a swarm manager."}')
     assert execute(services=["gitlab-runner"])["services"] == []
+
+
+def test_a_manager_without_a_majority_is_an_engine_all_the_same(engine: Engine, execute: Execute) -> None:
+    """It says that it manages the swarm, and answers nothing about services, as after a power cut of the fleet."""
+    error = "rpc error: code = Unknown desc = The swarm does not have a leader."
+    engine.objects["/info"] = {**INFO, "Swarm": {**MANAGER, "Error": error}}
+    engine.objects["/services"] = (500, json.dumps({"message": error}))
+    done = execute(services=["gitlab-runner"])
+    assert (done["engine"]["swarm"]["Error"], done["engine_error"]) == (error, "")
+    assert done["services"] == done["updating_services"] == []
 
 
 def test_an_engine_outside_of_swarms(engine: Engine, execute: Execute) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model imp
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     OptionsError,
     desired_runner,
+    options_of_runners,
     without_effect,
 )
 
@@ -49,6 +50,13 @@ def test_only_given_attributes_are_managed() -> None:
         ({"url": "gitlab.example.com"}, "url is missing or not"),
         ({"url": "https://u:p@gitlab.example.com"}, "no user"),
         ({"url": "https://gitlab.example.com/api/v4"}, "without /api/v4"),
+        ({"url": "https://gitlab.example.com/?"}, "no query"),
+        ({"url": "https://gitlab.example.com/gitlab#"}, "no query"),
+        ({"url": " https://gitlab.example.com"}, "url is missing or not"),
+        ({"url": "https://gitlab.example.com\n"}, "url is missing or not"),
+        ({"url": "https://gitlab.example.com/gitlab "}, "url is missing or not"),
+        ({"timeout": 0.0}, "timeout is 0.0 s; give more than 0"),
+        ({"timeout": float("nan")}, "timeout is nan s; give more than 0"),
         ({"api_token": None}, "no credential; set one of api_token"),
         ({"api_token": ""}, "no credential"),
         ({"token": "glrt-x"}, "api_token and token are both set"),
@@ -69,6 +77,8 @@ def test_only_given_attributes_are_managed() -> None:
         ({"tag_list": ["a,b"]}, "has a comma"),
         ({"tag_list": ["a "]}, "blanks at its ends"),
         ({"tag_list": ["x" * 256]}, "longer than 255"),
+        ({"tag_list": ['"rpi"']}, "begins with a quote"),
+        ({"tag_list": ["'rpi", "arm64'"]}, "begins with a quote"),
         ({"tag_list": [f"t{number}" for number in range(51)]}, "51 tags; GitLab takes 50"),
         ({"maximum_timeout": 599}, "maximum_timeout is 599 s"),
         ({"maximum_timeout": -1}, "maximum_timeout is -1 s"),
@@ -94,12 +104,21 @@ def test_refused(changes: dict[str, Any], words: str) -> None:
         {"maximum_timeout": 600},
         {"maximum_timeout": 0},
         {"maintenance_note": "x" * 991},
-        {"tag_list": ["ä b"]},
+        {"tag_list": ["ä b", "5'", 'rpi "new"']},
         {"url": "http://10.0.0.1:8080/gitlab"},
+        {"url": "https://[fd00::1]:8443/gitlab/"},
+        {"timeout": 0.5},
     ],
 )
 def test_taken(changes: dict[str, Any]) -> None:
     desired_runner({**GOOD, **changes}, "pi-01")
+
+
+def test_a_name_is_given_to_one_runner() -> None:
+    """The entry's name is one per file: two runners would take it from each other in every run."""
+    runners = [{"name": "docker"}, {"name": "shell"}, {"name": "docker", "fleet": "other"}]
+    with pytest.raises(OptionsError, match='pi-01: runners has the name "docker" more than once'):
+        options_of_runners({**GOOD, "name": None, "runners": runners}, "pi-01")
 
 
 def test_all_problems_are_said_at_once() -> None:

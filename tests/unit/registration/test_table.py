@@ -17,7 +17,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import desired_runner
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.plan import UnsafeChange
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.result import left_behind
-from fake_gitlab import Fault
+from fake_gitlab import Fault, Role
 from fake_gitlab.server import Server
 from registration_thrice import portrait, thrice
 from registration_world import SHOWS_MANAGERS, VERSIONS, Pi, World
@@ -152,6 +152,11 @@ def two_entries_of_one_name(world: World, pi: Pi) -> None:
     hold(world, pi, runner)
 
 
+def ours_and_one_by_hand_of_one_name(world: World, pi: Pi) -> None:
+    registered(world, pi)
+    hold(world, pi, make(world, note="", description="by hand"))
+
+
 def two_entries_of_one_token(world: World, pi: Pi) -> None:
     registered(world, pi)
     hold(world, pi, world.gitlab.runners[1], name="pi-01")
@@ -185,6 +190,13 @@ def another_gitlab(world: World, pi: Pi) -> None:
     hold(world, pi, make(world, note=""), url="https://old.example.com")
 
 
+def another_gitlab_whose_id_is_out_of_sight_here(world: World, pi: Pi) -> None:
+    bob = world.gitlab.add_user("bob")
+    project = world.gitlab.add_project("bob/secret", members={bob: Role.OWNER})
+    world.gitlab.create_runner("project_type", owner=project, maintenance_note="somebody else's")
+    pi.content, pi.seeded = entry(world, 1, "glrt-there", url="https://old.example.com"), True
+
+
 def gitlab_moved(world: World, pi: Pi) -> None:
     hold(world, pi, make(world), url="https://old.example.com")
 
@@ -196,6 +208,11 @@ def token_from_environment(world: World, pi: Pi) -> None:
 
 def url_from_environment(world: World, pi: Pi) -> None:
     hold(world, pi, make(world), url="$GITLAB_URL")
+
+
+def reset_and_wanted_for_another_project(world: World, pi: Pi) -> None:
+    world.gitlab.add_project("fleet/others", group=world.group, project_id=43)
+    reset_in_the_web_page(world, pi)
 
 
 def nothing(world: World, pi: Pi) -> None:
@@ -243,10 +260,24 @@ CASES = [
     Case("no id in the file", no_id_in_the_file, ["entry_written"], [1]),
     Case("GitLab has a new address", gitlab_moved, ["entry_written"], [1]),
     Case("entry of another GitLab, takeover", another_gitlab, CREATED, [2], {"takeover": True}),
+    Case(
+        "entry of another GitLab, its id out of sight here, takeover",
+        another_gitlab_whose_id_is_out_of_sight_here,
+        CREATED,
+        [2],
+        {"takeover": True},
+    ),
     Case("removal", registered, ["deleted", "entry_removed"], [], {"state": "absent"}),
     Case("removal, no file", new_card, ["deleted"], [], {"state": "absent"}),
     Case("removal, runner gone", deleted, ["entry_removed"], [], {"state": "absent"}),
     Case("removal, token reset", reset_in_the_web_page, ["deleted", "entry_removed"], [], {"state": "absent"}),
+    Case(
+        "removal, token reset, wanted for another project since",
+        reset_and_wanted_for_another_project,
+        ["deleted", "entry_removed"],
+        [],
+        {"state": "absent", "project_id": 43},
+    ),
     Case("removal, registered by hand", by_hand, ["entry_removed"], [], {"state": "absent"}),
     Case("removal, nothing there", nothing, [], [], {"state": "absent"}),
 ]
@@ -296,8 +327,20 @@ ABSENT = {"state": "absent"}
         ),
         pytest.param(url_from_environment, {}, "environment variable of GitLab Runner", id="url elsewhere"),
         pytest.param(another_gitlab, {}, "is for https://old.example.com", id="entry of another GitLab"),
+        pytest.param(
+            another_gitlab_whose_id_is_out_of_sight_here,
+            {},
+            "is for https://old.example.com",
+            id="entry of another GitLab, its id out of sight here",
+        ),
         pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
         pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
+        pytest.param(
+            reset_and_wanted_for_another_project,
+            {"project_id": 43},
+            "GitLab cannot move a runner",
+            id="another project, token reset",
+        ),
     ],
 )
 @pytest.mark.parametrize("version", SHOWS_MANAGERS)
@@ -341,6 +384,15 @@ def test_a_gitlab_that_is_too_old_is_refused_before_anything_is_made(
     assert {number: portrait(runner) for number, runner in world.gitlab.runners.items()} == runners
 
 
+def test_a_removal_leaves_all_entries_of_another_gitlab(world: World, pi: Pi) -> None:
+    another_gitlab(world, pi)
+    pi.content = (pi.content or "") + entry(world, 8, "glrt-second", url="https://old.example.com")
+    before = pi.content
+    foretold, done, again = thrice(world, pi, **ABSENT)
+    assert foretold["actions"] == done["actions"] == again["actions"] == []
+    assert pi.content == before
+
+
 def test_two_entries_of_one_token_become_one(world: World, pi: Pi) -> None:
     two_entries_of_one_token(world, pi)
     world.gitlab.reset_runner_token(1)
@@ -375,6 +427,11 @@ def test_an_outage_is_never_an_answer(world: World, pi: Pi, reply: str, arrange:
     [
         pytest.param(cloned, {}, "belongs to runner 1 (default/pi-02/docker), which is left alone", id="clone"),
         pytest.param(by_hand, {"state": "absent"}, "Runner 1 stays in GitLab", id="removal of one by hand"),
+        pytest.param(
+            ours_and_one_by_hand_of_one_name, {}, "Runner 2 stays in GitLab without an entry", id="second of one name"
+        ),
+        pytest.param(two_entries_of_one_name, {}, "", id="second of one name, with a dead token"),
+        pytest.param(two_entries_of_one_token, {}, "", id="second of one token"),
         pytest.param(registered, {}, "", id="nothing"),
     ],
 )
