@@ -13,6 +13,15 @@ from .build import (
     helper_image,
     job_image,
     runner_image,
+    s3_server_image,
 )
 
-__all__ = ["docker_in_docker_image", "docker_job_image", "git_job_image", "helper_image", "job_image", "runner_image"]
+__all__ = [
+    "docker_in_docker_image",
+    "docker_job_image",
+    "git_job_image",
+    "helper_image",
+    "job_image",
+    "runner_image",
+    "s3_server_image",
+]

@@ -117,6 +117,12 @@ def git_job_image() -> str:
     return _build(Recipe("pifleet/job:git", dockerfile, ("busybox-static", "ca-certificates", "git")))
 
 
+def s3_server_image(program: Path) -> str:
+    """Return an image with this program of SeaweedFS where its own image has it. Raises LabError."""
+    dockerfile = _DIRECTORY / "job" / "Dockerfile"
+    return _build(Recipe("pifleet/seaweedfs:lab", dockerfile, ("busybox-static",), {"usr/bin/weed": program}))
+
+
 def docker_in_docker_image() -> str:
     """Return the image of the service docker:dind: a Docker engine of Debian's packages."""
     return _build(docker_in_docker_recipe())

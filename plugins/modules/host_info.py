@@ -49,6 +49,16 @@ options:
         type: list
         elements: path
         default: []
+      directories:
+        description: Absolute paths of directories, which need not exist.
+        type: list
+        elements: path
+        default: []
+      tcp_ports:
+        description: Numbers of TCP ports.
+        type: list
+        elements: int
+        default: []
       containers:
         description: Names of Docker containers.
         type: list
@@ -210,6 +220,22 @@ checksums:
   description: The SHA-256 of each file in O(query.checksums), V(null) for a file that does not exist.
   returned: success
   type: dict
+directories:
+  description: Each directory in O(query.directories).
+  returned: success
+  type: dict
+  contains:
+    entries:
+      description: How many files and directories are in it, V(null) if there is no such directory.
+      type: int
+    free:
+      description: Bytes that are free where it is, or would be, without those that the file system reserves for root.
+      type: int
+listening_tcp_ports:
+  description: Those of O(query.tcp_ports) at which a process of the host listens, at whatever address.
+  returned: success
+  type: list
+  elements: int
 engine:
   description: Docker Engine, V(null) if none answers.
   returned: success
@@ -310,6 +336,7 @@ CGROUP_V1 = "/proc/cgroups"
 FIRMWARE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 HWMON = "/sys/class/hwmon/hwmon*/name"
 THROTTLING = ("under-voltage", "capped frequency", "throttling", "soft temperature limit")
+TCP_SOCKETS = ("/proc/net/tcp", "/proc/net/tcp6")
 SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
@@ -442,6 +469,31 @@ def checksum(path: str) -> str | None:
     return atomic_file.read(path).sha256
 
 
+def directory(path: str) -> dict[str, int | None]:
+    """The file system is that of the nearest directory above that exists."""
+    try:
+        entries = len(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        entries = None
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    file_system = os.statvfs(path)
+    return {"entries": entries, "free": file_system.f_bavail * file_system.f_frsize}
+
+
+def listening_tcp_ports() -> set[int]:
+    """https://docs.kernel.org/networking/proc_net_tcp.html: state 0A is LISTEN. A kernel without IPv6 has one file."""
+    found = set()
+    for name in TCP_SOCKETS:
+        try:
+            with open(name, encoding="ascii") as file:
+                rows = [line.split() for line in file][1:]
+        except FileNotFoundError:
+            continue
+        found |= {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+    return found
+
+
 def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
     """Raises EngineError."""
     info = engine.get("/info")
@@ -538,6 +590,8 @@ def main() -> None:
         "users": names,
         "files": {"type": "list", "elements": "path", "default": []},
         "checksums": {"type": "list", "elements": "path", "default": []},
+        "directories": {"type": "list", "elements": "path", "default": []},
+        "tcp_ports": {"type": "list", "elements": "int", "default": []},
         "containers": names,
         "images": names,
         "labelled_images": names,
@@ -558,6 +612,7 @@ def main() -> None:
         checksums = {path: checksum(path) for path in query["checksums"]}
     except atomic_file.FileError as error:
         module.fail_json(msg=str(error))
+    listening = listening_tcp_ports() if query["tcp_ports"] else set()
     module.exit_json(
         changed=False,
         architecture=output_of("dpkg", "--print-architecture").strip(),
@@ -576,6 +631,8 @@ def main() -> None:
         time=time.time(),
         files=files,
         checksums=checksums,
+        directories={path: directory(path) for path in query["directories"]},
+        listening_tcp_ports=[port for port in query["tcp_ports"] if port in listening],
         **engine,
     )
 

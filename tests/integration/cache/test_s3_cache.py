@@ -3,74 +3,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from integration.s3_cache import s3_cache
+from integration.s3_cache import PIS, Fleet, runner, s3_cache
 from integration.scenarios import only_in, takes
-from lab.fleet import JOB_ENDS, GitLab, Lab, Play
-from lab.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, SERVER
+from lab.fleet import GitLab, Lab
+from lab.s3_server import ACCESS_KEY, SECRET_KEY
 from testinfra.host import Host
 
 pytestmark = [only_in("default"), takes(150, "S3 cache"), pytest.mark.timeout(900)]
 
-PIS = ("pi-01", "pi-02")
 CONFIG = "/etc/gitlab-runner/config.toml"
-CA_VOLUME = (
-    "/etc/gitlab-runner/certs/{{ gitlab_runner_url | urlsplit('hostname') }}.crt:/etc/gitlab-runner/certs/ca.crt:ro"
-)
 OTHER_KEY = "another-secret-key"
-
-
-def runner(secret_key: str = "{{ vault_cache_secret_key }}") -> dict[str, Any]:
-    s3 = {
-        "ServerAddress": SERVER,
-        "BucketName": BUCKET,
-        "BucketLocation": "us-east-1",
-        "AccessKey": "{{ vault_cache_access_key }}",
-        "SecretKey": secret_key,
-    }
-    return {
-        "name": "cached",
-        "gitlab": {"tag_list": ["{{ inventory_hostname }}", "cached"]},
-        "config": {
-            "limit": 2,
-            "docker": {"image": "{{ lab_job_image }}", "volumes": [CA_VOLUME]},
-            "cache": {"Type": "s3", "Shared": True, "s3": s3},
-        },
-    }
-
-
-class Fleet:
-    """Two Pis of the scenario, with one runner each."""
-
-    def __init__(self, lab: Lab, settings: dict[str, Any]) -> None:
-        self.lab, self.settings = lab, settings
-
-    def play(self, *arguments: str, **settings: Any) -> Play:
-        wanted = {**self.settings, "gitlab_runner_runners": [runner()], **settings}
-        return self.lab.play("--limit", ",".join(PIS), "-e", json.dumps(wanted), *arguments)
-
-    def jobs(self, *jobs: tuple[str, str, list[str]]) -> list[dict[str, Any]]:
-        """Run jobs at once (Pi, key of the cache, script), and return them."""
-        call, wait = self.lab.gitlab.call, self.lab.gitlab.wait_for_job
-        queued = [
-            call("POST", "/jobs", script=script, tag_list=[pi, "cached"], cache=[{"key": key, "paths": ["kept"]}])
-            for pi, key, script in jobs
-        ]
-        return [wait(job["id"], JOB_ENDS, timeout=120) for job in queued]
 
 
 @pytest.fixture(scope="module")
 def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with s3_cache(lab, tmp_path_factory.mktemp("s3")) as settings:
-        yield Fleet(lab, settings)
-        limit = ("--limit", ",".join(PIS))
-        play = lab.play(*limit, "-e", json.dumps({"gitlab_runner_config_options": {"purge": True}}))
-        assert play.code == 0, play.output
-        assert sum(host["changed"] for host in lab.play(*limit).recap.values()) == 0
+        fleet = Fleet(lab, settings)
+        yield fleet
+        fleet.back()
 
 
 def test_the_keys_are_in_config_toml_alone(fleet: Fleet, pis: dict[str, Host]) -> None:

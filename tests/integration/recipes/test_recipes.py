@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from fake_gitlab import tls
-from images import docker_in_docker_image, git_job_image, job_image
-from integration.s3_cache import s3_cache
+from images import docker_in_docker_image, git_job_image, job_image, s3_server_image
+from integration.s3_cache import NAME as S3_NAME
+from integration.s3_cache import client_settings, s3_cache
 from integration.scenarios import only_in, takes
 from lab.fleet import Lab
 from lab.git_server import serving_repository
 from lab.images import lab_images
 from lab.private_registry import PASSWORD, REGISTRY, start_private_registry, stop_private_registry
 from lab.runner_packages import offer_packages, withdraw_packages
+from lab.s3_server import s3_program
 from lab.services import REGISTRY_NAME, ensure_registry
 from testinfra.host import Host
 
@@ -30,6 +32,8 @@ PI = "pi-02"
 PACKAGE = "19.3.0-1"
 OWN_IMAGE = "Your own job image"
 S3 = "Cache in an S3 bucket"
+S3_ON_A_PI = "Cache on one of the Pis"
+SERVER_PI = "pi-01"
 # What the lab's registry has besides. It is the mirror of Docker Hub for the engine of the service docker:dind.
 IMAGES = {"docker:dind": docker_in_docker_image, "library/debian:bookworm": job_image, "job:git": git_job_image}
 INTERNAL = "-d 192.168.1.10 -p tcp --dport 80"  # where gitlab.internal of the recipe is
@@ -40,6 +44,7 @@ RECIPES = {
     for title, section in re.findall(r"^## (.+?)\n(.+?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     if (blocks := re.findall(r"^```yaml (?:inventory|\.gitlab-ci\.yml)\n(.+?)^```", section, re.MULTILINE | re.DOTALL))
 }
+PLAY = "".join(re.findall(r"^```yaml play\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL))
 DOCKERFILE = "".join(re.findall(r"^```dockerfile\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL))
 pytestmark = [only_in("default"), pytest.mark.timeout(900)]
 
@@ -48,7 +53,7 @@ def test_each_section_has_an_inventory_and_jobs() -> None:
     assert list(RECIPES) == [
         "Docker", "Docker with the engine's socket", "Deploy to a Swarm", "Docker-in-Docker with TLS", "Shell",
         "Private registry",
-        OWN_IMAGE, S3, "A GitLab with another name inside",
+        OWN_IMAGE, S3, S3_ON_A_PI, "A GitLab with another name inside",
     ]  # fmt: skip
     assert {len(blocks) for blocks in RECIPES.values()} == {2}
 
@@ -118,6 +123,32 @@ def bucket(lab: Lab, _pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def bucket_on_a_pi(lab: Lab, _pi: Host, folder: Path) -> Iterator[dict[str, Any]]:
+    """The play of the recipe, with its inventory, on another Pi."""
+    files = tls.make(folder, [S3_NAME])
+    assert files.ca
+    keys = {
+        **client_settings(lab, folder, files.ca, lab.addresses[SERVER_PI]),
+        "vault_s3_cache_private_key": Path(files.key).read_text(),
+    }
+    ensure_registry(lab.folder.name, {"chrislusf/seaweedfs:4.48": s3_server_image(s3_program())})
+    beside = lab.folder / "inventory" / "files" / "s3.crt"
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_text(Path(files.certificate).read_text())
+    playbook = folder / "s3_cache.yml"
+    playbook.write_text(PLAY)
+    image = {"s3_cache_image": f"{REGISTRY_NAME}/chrislusf/seaweedfs:4.48"}
+    variables = {**RECIPES[S3_ON_A_PI][0], **keys, **image}
+    play = lab.play("-e", json.dumps(variables), playbook=str(playbook))
+    assert play.code == 0, play.output
+    yield keys
+    gone = {**variables, "s3_cache_state": "absent", "s3_cache_remove_data": True}
+    removed = lab.play("-e", json.dumps(gone), playbook=str(playbook))
+    assert removed.code == 0, removed.output
+    shutil.rmtree(beside.parent)
+
+
+@contextmanager
 def mirror_of_docker_hub(_lab: Lab, pi: Host, _folder: Path) -> Iterator[dict[str, Any]]:
     registry = pi.check_output(f"getent hosts {REGISTRY_NAME.split(':')[0]}").split()[0]
     defaults = yaml.safe_load(FLEET.read_text())["gitlab_runner_defaults"]
@@ -143,6 +174,7 @@ SURROUNDINGS = {
     "Private registry": private_registry,
     OWN_IMAGE: dockerfile,
     S3: bucket,
+    S3_ON_A_PI: bucket_on_a_pi,
     "A GitLab with another name inside": repository_inside,
 }
 """What a recipe takes as given. They yield variables that are not in it, as `job` what GitLab says of its jobs."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fake_gitlab import tls
 from images import job_image
 from integration.scenarios import only_in, takes
 from lab.fleet import Lab, Play
@@ -90,6 +91,31 @@ def test_an_address_that_is_not_the_hosts(lab: Lab, playbook: Path, upstream: st
     assert play.code != 0
     assert "cannot assign requested address" in play.output
     assert run(lab, playbook, upstream).code == 0
+
+
+def test_with_tls_no_pi_needs_an_exception(
+    lab: Lab, playbook: Path, upstream: str, pis: dict[str, Host], tmp_path: Path
+) -> None:
+    """The other Pi trusts the CA of the mirror, and has no registry without TLS for it."""
+    files = tls.make(tmp_path, [lab.addresses[MIRROR]])
+    key = Path(files.key).read_text()
+    settings = {"registry_mirror_certificate_file": files.certificate, "registry_mirror_private_key": key}
+    play = run(lab, playbook, upstream, "-vvv", "--diff", **settings)
+    assert play.code == 0, play.output
+    assert key.splitlines()[1] not in play.output
+    assert run(lab, playbook, upstream, **settings).recap[MIRROR]["changed"] == 0
+    assert pis[MIRROR].check_output("stat -c '%a %U' /etc/docker/registry/mirror.key") == "600 root"
+    address = f"{lab.addresses[MIRROR]}:5000"
+    mirror = {"docker_registry_mirrors": [f"https://{address}"], "docker_registry_ca_files": {address: files.ca}}
+    engine = lab.play("--limit", PI, "--tags", "docker", "-e", json.dumps(mirror))
+    assert engine.code == 0, engine.output
+    pis[PI].check_output("docker image rm --force %s", IMAGE)
+    pis[PI].check_output(f"docker pull --quiet {IMAGE} && docker image rm {IMAGE}")
+    back = {"docker_registry_ca_files": {address: None}, "docker_daemon_options": {"registry-mirrors": None}}
+    gone = lab.play("--limit", PI, "-e", json.dumps(back))
+    assert gone.code == 0, gone.output
+    assert run(lab, playbook, upstream).code == 0
+    assert not pis[MIRROR].file("/etc/docker/registry/mirror.key").exists
 
 
 def test_removal(lab: Lab, playbook: Path, upstream: str, pis: dict[str, Host]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import socketserver
 import threading
 import time
@@ -89,9 +90,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    socket = str(tmp_path / "docker.sock")
-    monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (socket,))
-    with Engine(socket) as server:
+    path = str(tmp_path / "docker.sock")
+    monkeypatch.setattr(_docker_api.Engine.__init__, "__defaults__", (path,))
+    with Engine(path) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
@@ -236,6 +237,26 @@ def test_checksums(execute: Execute, tmp_path: Path) -> None:
     done = execute(checksums=[str(tmp_path / "program.py"), str(tmp_path / "missing")])
     assert done["checksums"] == {f"{tmp_path}/program.py": empty, f"{tmp_path}/missing": None}
     assert "is a directory." in execute(checksums=[str(tmp_path)])["msg"]
+
+
+def test_directories(execute: Execute, tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / "file").write_text("")
+    asked = [str(tmp_path / name) for name in ("with", "with/file", "without/any")]
+    found = execute(directories=asked)["directories"]
+    assert [found[path]["entries"] for path in asked] == [1, None, None]
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    assert [abs(found[path]["free"] - free) < 1_000_000_000 for path in asked] == [True] * 3
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_ports_at_which_a_process_listens(execute: Execute, family: socket.AddressFamily, address: str) -> None:
+    with socket.socket(family) as listening, socket.socket(family) as silent:
+        for each in (listening, silent):
+            each.bind((address, 0))
+        listening.listen()
+        ports = [each.getsockname()[1] for each in (silent, listening)]
+        assert execute(tcp_ports=ports)["listening_tcp_ports"] == ports[1:]
 
 
 def test_installed_packages_only(execute: Execute, programs: Path) -> None:

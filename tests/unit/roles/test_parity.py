@@ -94,6 +94,6 @@ def test_the_example_inventory_names_existing_options_only(path: Path) -> None:
     named = re.findall(r"^(?:# )?(\w+): ", path.read_text(), re.MULTILINE)
     prefixes = (
         "ansible_", "disk_space_", "docker_", "gitlab_runner_", "job_images_", "raspberry_pi_", "registry_mirror_",
-        "swarm_",
+        "s3_cache_", "swarm_",
     )  # fmt: skip
     assert {name for name in named if name.startswith(prefixes)} <= known

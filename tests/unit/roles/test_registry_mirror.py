@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
 from plays.table import assert_refused, run_each, show
@@ -17,7 +18,16 @@ pytestmark = pytest.mark.slow
 UNIT = "docker-registry.service"
 CONFIG, ENVIRONMENT = "/etc/docker/registry/mirror.yml", "/etc/docker/registry/mirror.env"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/pifleet-ci.conf"
+CERTIFICATE, KEY = "/etc/docker/registry/mirror.crt", "/etc/docker/registry/mirror.key"
+PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
 LOGIN = {"registry_mirror_credentials": {"username": "hub", "password": 'ä "$\\` password'}}
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> dict[str, Any]:
+    certificate = tmp_path / "mirror.crt"
+    certificate.write_text("-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n")
+    return {"registry_mirror_certificate_file": str(certificate), "registry_mirror_private_key": PRIVATE_KEY}
 
 
 @on_every_core
@@ -31,7 +41,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "packages": {},
         "units": {UNIT: {"enabled": "", "active": "inactive"}},
         "files": {CONFIG: None, DROP_IN: None},
-        "checksums": {ENVIRONMENT: None},
+        "checksums": dict.fromkeys((ENVIRONMENT, CERTIFICATE, KEY)),
         **changes,
     }
 
@@ -44,7 +54,7 @@ def all_decided(
     play: Play, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]], *arguments: str
 ) -> dict[str, dict[str, Any]]:
     """What the role decides on hosts of which this was gathered, with their options."""
-    names = ("steps", "config", "drop_in", "environment")
+    names = ("steps", "config", "drop_in", "environment", "tls_files")
     shown = show("{" + ", ".join(f"'{name}': _registry_mirror_{name}" for name in names) + "}")
     tasks = [role("preflight"), shown]
     outcomes = run_each(
@@ -64,22 +74,27 @@ def decided(play: Play, gathered: dict[str, Any], *arguments: str, **options: An
 def installed(play: Play, **variables: Any) -> dict[str, Any]:
     """A Pi that is as the variables say."""
     wanted = decided(play, host(), **variables)
-    environment = wanted["environment"]
+    secret_files = {**({ENVIRONMENT: wanted["environment"]} if wanted["environment"] else {}), **wanted["tls_files"]}
+    sums = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in secret_files.items()}
     return host(
         packages={"docker-registry": "2.8.3"},
         units={UNIT: {"enabled": "enabled", "active": "active"}},
         files={
             path: {"content": wanted[name], "mode": "0644"} for path, name in ((CONFIG, "config"), (DROP_IN, "drop_in"))
         },
-        checksums={ENVIRONMENT: hashlib.sha256(environment.encode()).hexdigest() if environment else None},
+        checksums={**host()["checksums"], **sums},
     )
 
 
-def test_only_what_differs_is_done(play: Play) -> None:
-    there, absent = installed(play), {"registry_mirror_state": "absent"}
+def test_only_what_differs_is_done(play: Play, tls: dict[str, Any]) -> None:
+    there, with_tls, absent = installed(play), installed(play, **tls), {"registry_mirror_state": "absent"}
     steps: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         "nothing is there": (host(), {}, ["install.yml"]),
         "as wanted": (there, {}, []),
+        "as wanted, with TLS": (with_tls, tls, []),
+        "TLS now": (there, tls, ["install.yml"]),
+        "another key": (with_tls, tls | {"registry_mirror_private_key": PRIVATE_KEY + "\n"}, ["install.yml"]),
+        "TLS no more": (with_tls, {}, ["install.yml"]),
         "another port": (there, {"registry_mirror_port": 5001}, ["install.yml"]),
         "another login": (there, LOGIN, ["install.yml"]),
         "it does not run": ({**there, "units": host()["units"]}, {}, ["install.yml"]),
@@ -104,13 +119,29 @@ def test_the_password_is_in_the_environment_file_only(play: Play) -> None:
     assert "ä" not in with_login["config"] + with_login["drop_in"]
 
 
-def test_one_sentence_before_anything_is_touched(play: Play) -> None:
+@on_one_core
+def test_the_key_is_in_its_file_only(play: Play, tls: dict[str, Any]) -> None:
+    found = decided(play, host(), **tls)
+    assert found["tls_files"][KEY] == PRIVATE_KEY
+    copied = "/run/docker-registry/mirror.key"
+    assert yaml.safe_load(found["config"])["http"]["tls"] == {"certificate": CERTIFICATE, "key": copied}
+    command = f"+/usr/bin/install -o docker-registry -m 0400 {KEY} {copied}"
+    assert f"ExecStartPre={command}" in found["drop_in"].splitlines()
+    assert "MIIE" not in str([found[name] for name in ("config", "drop_in", "environment")])
+    without = decided(play, host())
+    assert ("tls" in without["config"], "ExecStartPre" in without["drop_in"]) == (False, False)
+
+
+def test_one_sentence_before_anything_is_touched(play: Play, tls: dict[str, Any]) -> None:
     of_somebody_else = host(packages={"docker-registry": "2.8.3"})
     refused: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "URL": (host(), {"registry_mirror_upstream_url": "docker.io"}, "must be the URL of a registry"),
         "port": (host(), {"registry_mirror_port": 70000}, "must be from 1 to 65535, but is 70000"),
         "directory": (host(), {"registry_mirror_directory": "/srv"}, "must be a directory for the mirror alone"),
         "login": (host(), {"registry_mirror_credentials": {"username": "hub"}}, "needs a username and a password"),
+        "no key": (host(), tls | {"registry_mirror_private_key": ""}, "belong together"),
+        "no certificate": (host(), tls | {"registry_mirror_certificate_file": "no.crt"}, "there is no file no.crt"),
+        "no PEM": (host(), tls | {"registry_mirror_private_key": "MIIE"}, "its key (-----BEGIN PRIVATE KEY-----)"),
         "another's": (of_somebody_else, {}, "has the package docker-registry, which this role has not installed"),
     }
     cases = {
