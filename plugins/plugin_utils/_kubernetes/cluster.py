@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,9 @@ except ImportError:
     IMPORT_ERROR: str | None = traceback.format_exc()
 else:
     IMPORT_ERROR = None
+
+QUOTED = re.compile(r'"\{.*\}"|[A-Za-z0-9+/]{32,}=*', re.DOTALL)
+"""What a message may show of a Secret: the object whose fields it does not like, or a value in base64."""
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS = 401, 403, 404, 409, 429
 
@@ -117,7 +121,7 @@ class Cluster:
             )
         causes = (answer.get("details") or {}).get("causes") or ()
         reasons = tuple(str(cause.get("reason")) for cause in causes)
-        message = scrubbed(str(answer.get("message") or ""))
+        message = QUOTED.sub("(left out)", scrubbed(str(answer.get("message") or "")))
         return Refused(Status(error.status, str(answer.get("reason") or ""), reasons, message))
 
 
