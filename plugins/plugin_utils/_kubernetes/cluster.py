@@ -31,6 +31,9 @@ else:
 QUOTED = re.compile(r'"\{.*\}"|[A-Za-z0-9+/]{32,}=*', re.DOTALL)
 """What a message may show of a Secret: the object whose fields it does not like, or a value in base64."""
 
+FIELD_MANAGER = "pifleet.ci"
+"""Who is said to have written our keys (metadata.managedFields)."""
+
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS = 401, 403, 404, 409, 429
 
 
@@ -66,10 +69,10 @@ class Cluster:
         return self.request(self._api.read_namespaced_secret, name, namespace)
 
     def create_secret(self, namespace: str, body: Mapping[str, Any]) -> Any:
-        return self.request(self._api.create_namespaced_secret, namespace, body)
+        return self.request(self._api.create_namespaced_secret, namespace, body, field_manager=FIELD_MANAGER)
 
     def patch_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Any:
-        return self.request(self._api.patch_namespaced_secret, name, namespace, body)
+        return self.request(self._api.patch_namespaced_secret, name, namespace, body, field_manager=FIELD_MANAGER)
 
     def delete_secret(self, namespace: str, name: str, options: Mapping[str, Any]) -> Any:
         return self.request(self._api.delete_namespaced_secret, name, namespace, body=options)

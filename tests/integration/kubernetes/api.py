@@ -61,8 +61,15 @@ class Api:
     def create(self, path: str, body: Any) -> Any:
         return self._done("POST", path, body)
 
+    def replace(self, path: str, body: Any) -> Any:
+        return self._done("PUT", path, body)
+
     def patch(self, path: str, body: Any) -> Any:
         return self._done("PATCH", path, body, MERGE_PATCH)
+
+    def apply(self, path: str, body: Any, manager: str) -> Any:
+        """Server-side apply, which is a conflict where a field is somebody else's."""
+        return self._done("PATCH", f"{path}?fieldManager={manager}", body, "application/apply-patch+yaml")
 
     def delete(self, path: str) -> Any:
         return self._done("DELETE", path)

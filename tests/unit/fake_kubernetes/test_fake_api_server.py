@@ -115,7 +115,7 @@ def test_data_is_validated(cluster: Cluster, data: dict[str, str], expected: tup
 
 def test_a_creation_is_authorised_before_its_name_is_known(cluster: Cluster) -> None:
     cluster.forbidden = {("create", "secrets")}
-    with pytest.raises(Refusal, match="^secrets is forbidden: "):
+    with pytest.raises(Refusal, match=r"^secrets is forbidden: "):
         cluster.create("ci", secret())
 
 
@@ -128,7 +128,7 @@ def test_a_refused_field_is_a_cause(cluster: Cluster) -> None:
 
 def test_what_a_patch_makes_of_a_secret_is_quoted_where_it_is_none(cluster: Cluster) -> None:
     cluster.create("ci", secret())
-    with pytest.raises(Refusal, match="Invalid value: .*illegal base64 data") as caught:
+    with pytest.raises(Refusal, match=r"Invalid value: .*illegal base64 data") as caught:
         cluster.patch("ci", "runner", {"data": {"b": "?"}})
     assert caught.value.code == 422
     assert A in str(caught.value)
