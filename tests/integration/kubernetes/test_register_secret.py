@@ -28,13 +28,11 @@ from integration.kubernetes.api import (
     delete_namespace,
     service_account,
 )
+from integration.kubernetes.operator import Operator
 from integration.kubernetes.place import OnServer
-from plays.cores import PLAYBOOKS
-from plays.watched_play import WatchedPlay
 from registration_cluster import NAME, WatchedCluster
 from registration_world import Run, World
 
-MODULE = "pifleet.ci.gitlab_runner_register_secret"
 USER = "operator"
 KUBE_SYSTEM = {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
 KEYS = {"config.toml", ".runner_system_id", "runner-token", "runner-registration-token"}
@@ -105,40 +103,14 @@ def user(api: Api, namespace: str) -> Iterator[Callable[..., dict[str, Any]]]:
         delete_cluster_role(api, namespace, USER)
 
 
-class Operator:
-    """Plays the module with a kubeconfig of its own."""
-
-    def __init__(self, directory: Path, world: World, namespace: str, kubeconfig: dict[str, Any]) -> None:
-        self.play = WatchedPlay(PLAYBOOKS[0], directory)
-        self.token = kubeconfig["users"][0]["user"]["token"]
-        self._files = directory / "play" / "vault"
-        self._files.mkdir()
-        for name, text in (("kubeconfig", json.dumps(kubeconfig)), ("api_token", world.token)):
-            (self._files / name).touch(mode=0o600)
-            (self._files / name).write_text(text)
-        self._world, self._namespace = world, namespace
-
-    def register(self, *arguments: str, **options: Any) -> dict[str, Any]:
-        """What came of one registration, as callbacks are told."""
-        given = {
-            "kubeconfig": str(self._files / "kubeconfig"),
-            "context": USER,
-            "namespace": self._namespace,
-            "secret_name": NAME,
-            **self._world.options(api_token=f"{{{{ lookup('ansible.builtin.file', '{self._files}/api_token') }}}}"),
-            **options,
-        }
-        tasks = [{MODULE: given, "ignore_errors": True}]
-        self.play.run_plays([{"hosts": "all", "tasks": tasks}], "--diff", *arguments, hosts=["k3s"], verbosity="-vvvv")
-        return self.play.results(MODULE)["k3s"][0]
-
-
 @pytest.fixture
 def operator(
     tmp_path_factory: pytest.TempPathFactory, world: World, namespace: str
 ) -> Callable[[dict[str, Any]], Operator]:
     # A short path, because ansible-core has a socket in its temporary directory from 2.21 on.
-    return lambda kubeconfig: Operator(tmp_path_factory.mktemp("o"), world, namespace, kubeconfig)
+    return lambda kubeconfig: Operator(
+        tmp_path_factory.mktemp("o"), namespace, kubeconfig, USER, world.token, world.options()
+    )
 
 
 def test_the_documented_rights_are_enough(
@@ -150,7 +122,8 @@ def test_the_documented_rights_are_enough(
 ) -> None:
     """And the token is nowhere but in the Secret, the second run writes nothing, and the removal leaves nothing."""
     assert VERBS == ["create", "delete", "get", "patch"]
-    somebody = operator(user(VERBS))
+    kubeconfig = user(VERBS)
+    somebody = operator(kubeconfig)
     foretold = somebody.register("--check")
     assert (foretold["actions"], world.gitlab.journal.writes()) == (["created", "entry_written"], [])
     assert place.values() is None
@@ -171,7 +144,7 @@ def test_the_documented_rights_are_enough(
     assert somebody.register(state="absent")["actions"] == ["deleted", "entry_removed"]
     assert (place.values(), world.gitlab.runners) == (None, {})
 
-    assert somebody.play.leaks({"runner": token, "api": world.token, "kubeconfig": somebody.token}) == set()
+    assert somebody.play.leaks({"runner": token, "api": world.token, "kubeconfig": token_of(kubeconfig)}) == set()
     events = json.dumps(place.api.get(f"{NAMESPACES}/{place.namespace}/events"))
     assert token not in events
     if cluster.kind == "own":
@@ -183,6 +156,11 @@ def test_the_documented_rights_are_enough(
             "get secrets",  # the second run
             *("get secrets", "delete secrets"),
         ]
+
+
+def token_of(kubeconfig: dict[str, Any]) -> str:
+    token: str = kubeconfig["users"][0]["user"]["token"]
+    return token
 
 
 def requests_of(cluster: Cluster, user: str, secret: str) -> list[str]:
