@@ -14,7 +14,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import ConfigTomlError, merge, parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import SETTINGS_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff
-from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import restart_checksum, takes_effect
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import UNCHANGED, restart_checksum, takes_effect
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import (
     SchemaError,
     ValidatedSettings,
@@ -28,6 +28,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster imp
     IMPORT_ERROR as KUBERNETES_IMPORT_ERROR,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster import connected
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.intents import without_intents
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options import (
     SECRET_OPTIONS,
     OptionsError,
@@ -45,6 +46,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMP
 ARGUMENT_SPEC: dict[str, Any] = {
     **SECRET_OPTIONS,
     **SETTINGS_OPTIONS,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "fleet": {"type": "str", "default": "default"},
     **GITLAB_OPTIONS,
 }
@@ -119,6 +121,8 @@ class ActionModule(ActionBase):
 
     def _configure_once(self, job: Job, secret: Secret) -> dict[str, Any]:
         seen = secret.read()
+        if job.options["state"] == "absent":
+            return self._remove(secret, seen)
         # in check mode an entry that is missing is one that registration would have made just before
         after = merge(
             seen.content,
@@ -141,6 +145,18 @@ class ActionModule(ActionBase):
             self._purge_gitlab(job, seen, result)
         if not self._task.check_mode:
             secret.replace(seen, after)
+        return result
+
+    def _remove(self, secret: Secret, seen: SecretFile) -> dict[str, Any]:
+        """Remove config.toml, which is of no use to anybody without an entry or an intent to create one."""
+        is_intended = without_intents(seen.content, lambda _intent: True) != seen.content
+        stays = not seen.exists or is_intended or bool(parse(seen.content)["runners"])
+        result: dict[str, Any] = {"changed": not stays, "takes_effect": UNCHANGED, "warnings": []}
+        if stays:
+            return result
+        result["diff"] = [redacted_diff(seen.content, "", f"{secret}: config.toml")]
+        if not self._task.check_mode:
+            secret.replace(seen, "")
         return result
 
     def _purge_gitlab(self, job: Job, seen: SecretFile, result: dict[str, Any]) -> None:

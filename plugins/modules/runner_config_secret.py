@@ -53,6 +53,13 @@ options:
     type: str
     choices: [fail, warn, ignore]
     default: fail
+  state:
+    description:
+      - V(absent) removes C(config.toml) and what belongs to it from the Secret, and the Secret unless others have keys
+        in it, if no entry is left in it. What O(global) and O(runners) say has no effect then.
+    type: str
+    choices: [present, absent]
+    default: present
   fleet:
     description:
       - The fleet of the runners, as for M(pifleet.ci.gitlab_runner_register_secret). Only used by O(purge).
@@ -123,7 +130,7 @@ restart_checksum:
     - A checksum of the settings that GitLab Runner reads at its start only. There are no secrets among them.
     - As an annotation of the pod template it replaces the pods where one of them has changed, and only there, also when
       the play that changed it has died before.
-  returned: success
+  returned: with O(state=present)
   type: str
   sample: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
 deleted_runners:

@@ -125,6 +125,21 @@ def test_a_purged_entry_takes_its_runner_along(configure: Configure, place: InCl
     assert set(world.gitlab.runners) == {other.id}
 
 
+def test_what_is_left_without_an_entry_goes(configure: Configure, place: InCluster) -> None:
+    for content in (TEXT, "concurrent = 4\n"):
+        place.content = content
+        foretold = configure(check_mode=True, state="absent")
+        assert place.content == content
+        assert configure(state="absent") == foretold
+        assert foretold["changed"] is (content != TEXT)
+    assert place.content is None
+    assert configure(state="absent")["changed"] is False
+
+    place.cluster.put(NAMESPACE, NAME, {"config.toml": b"concurrent = 4\n", "other": b"x"})
+    assert configure(state="absent")["changed"] is True
+    assert place.cluster.values(NAMESPACE, NAME) == {"other": b"x"}
+
+
 def test_what_is_wrong_is_one_sentence(configure: Configure, place: InCluster) -> None:
     for options, words in (
         ({"api_token": "glpat-x"}, "api_token is given without url"),
