@@ -64,7 +64,7 @@ class Operator:
         seen = audit.read_text().count("\n") if audit.is_file() else 0
         role = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner_kubernetes"}}
         plays = [{"hosts": "all", "vars": {**self._variables, **changes}, "tasks": [role]}]
-        done = self.play.run_plays(plays, "--diff", *arguments, hosts=[HOST], verbosity="-vvv")
+        done = self.play.run_plays(plays, "--diff", *arguments, hosts=[HOST], verbosity="-vvv", timeout=600)
         assert "failed=0" in done.stdout, done.stdout[-6000:] + done.stderr[-2000:]
         self.changed = "changed=0" not in done.stdout
         if audit.is_file():
