@@ -13,7 +13,9 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections
 LAB := PYTHONPATH=molecule python -m lab
 
-.PHONY: help python setup unit lint test molecule demo bench load arm soak clean distclean
+CLUSTER := PYTHONPATH=molecule python -m cluster
+
+.PHONY: help python setup unit lint test molecule demo bench load arm kubernetes soak clean distclean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +51,12 @@ arm: python ## Turn emulated 64-bit ARM machines, bare, into Pis that run jobs (
 	@scripts/setup_arm.sh
 	PYTHONPATH=molecule PATH=$$PATH:/usr/sbin:/sbin python -m arm --releases $(ARM_RELEASES) --deployments $(ARM_DEPLOYMENTS)
 
+kubernetes: python ## Keep runners in a real cluster: one that you name, of kind or k3d, or built here (minutes, once).
+	@scripts/setup_cluster.sh
+	trap '$(CLUSTER) down kubernetes' EXIT
+	$(CLUSTER) up kubernetes
+	PIFLEET_CLUSTER=kubernetes pytest -q tests/integration/kubernetes
+
 soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
 	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)
 	pytest -q -n auto --timeout 7200 tests/unit
@@ -60,8 +68,8 @@ soak: setup ## Run all that `make test` draws from: every core, kill and start, 
 	$(LAB) up soak-swarm --pis 5
 	PIFLEET_LAB=soak-swarm pytest -q tests/integration/swarm
 
-clean: ## Remove the labs, what they left running, and the engine that they started.
-	@if [ -x .venv/bin/python ]; then $(LAB) clean; fi
+clean: ## Remove the labs and clusters, what they left running, and the engine that they started.
+	@if [ -x .venv/bin/python ]; then $(CLUSTER) clean; $(LAB) clean; fi
 
 distclean: clean ## Remove caches and the Python environment as well.
 	@rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .ansible

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -14,22 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from images.assembled import image
 from images.build import docker_in_docker_recipe, docker_job_recipe, job_recipe, runner_recipe, standin_files
 from lab.fleet import GitLab, Lab, Play
-from lab.host import MACHINE_PID, STATE, LabError, end
+from lab.host import MACHINE_PID, STATE, LabError, end, own_address
 from lab.inventory import write_inventory
 from lab.pis import FIRST_BOOT, Pi, ssh_key, wait_for_ssh
 from lab.runner_packages import offer_packages
 from lab.services import PROJECT_ID, api_token, ensure_gitlab, stop_gitlab
 
 from .disk import disk
-from .images import ARCHITECTURE, image
 from .machine import PROGRAM, Machine
 from .registry import registry
 
 RELEASES = ("bookworm", "trixie")
 DEPLOYMENTS = ("container", "package")
 NAME = "pi-01"
+ARCHITECTURE = "arm64"
 MOST_EXECUTIONS = 2
 """Of modules on the Pi in an unchanged run: the state of the host, and registration with config.toml."""
 _INVENTORY = Path(__file__).with_name("inventory")
@@ -72,13 +72,13 @@ def bare_to_green(release: str, deployment: str) -> Figures:
     name = f"arm-{release}-{deployment}"
     board = disk(release)
     images = {
-        "gitlab-runner:lab": image(runner_recipe("standin", standin_files())),
-        "job:busybox": image(job_recipe()),
-        "job:docker": image(docker_job_recipe()),
-        _DIND: image(docker_in_docker_recipe()),
+        "gitlab-runner:lab": image(runner_recipe("standin", standin_files()), ARCHITECTURE),
+        "job:busybox": image(job_recipe(), ARCHITECTURE),
+        "job:docker": image(docker_job_recipe(), ARCHITECTURE),
+        _DIND: image(docker_in_docker_recipe(), ARCHITECTURE),
     }
     folder = _empty_folder(name)
-    address = _own_address()
+    address = own_address()
     machine = Machine(folder, board)
     with registry(address, images) as registry_name, _gitlab(folder, address) as url:
         public_key = ssh_key(folder).with_suffix(".pub").read_text()
@@ -227,22 +227,6 @@ def _empty_folder(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _own_address() -> str:
-    """This machine's address in its network, by which the guest and the control node both reach the fake GitLab.
-
-    10.0.2.2, which leads the guest here, leads the control node nowhere. Raises LabError.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError as error:
-            raise LabError(
-                f"This machine has no IPv4 network, which the emulated one needs to install Docker: {error}"
-            ) from error
-        address: str = probe.getsockname()[0]
-    return address
 
 
 def _require(condition: bool, message: str) -> None:

@@ -51,8 +51,12 @@ def runner_image() -> str:
                 f"GITLAB_RUNNER_IMAGE is {image}, which this machine's Docker engine does not have: pull it first."
             )
         return image
-    kind = "local" if shutil.which("gitlab-runner") else "standin"
-    return _build(runner_recipe(kind, runner_files()))
+    return _build(own_runner_recipe())
+
+
+def own_runner_recipe() -> Recipe:
+    """The image of GitLab Runner with the `gitlab-runner` on PATH, else with the stand-in."""
+    return runner_recipe("local" if shutil.which("gitlab-runner") else "standin", runner_files())
 
 
 def runner_recipe(kind: str, files: Mapping[str, Path]) -> Recipe:
@@ -79,8 +83,14 @@ def standin_files() -> dict[str, Path]:
 
 def helper_image() -> str | None:
     """Return the helper image that the Docker executor of the real `gitlab-runner` needs, None with the stand-in."""
+    recipe = None if os.environ.get("GITLAB_RUNNER_IMAGE") else helper_recipe()
+    return _build(recipe) if recipe else None
+
+
+def helper_recipe() -> Recipe | None:
+    """The helper image that executors of the `gitlab-runner` on PATH need, None without it."""
     program = shutil.which("gitlab-runner-helper")
-    if os.environ.get("GITLAB_RUNNER_IMAGE") or not shutil.which("gitlab-runner") or not program:
+    if not shutil.which("gitlab-runner") or not program:
         return None
     files = {
         "usr/bin/gitlab-runner-helper": Path(program),
@@ -88,7 +98,7 @@ def helper_image() -> str | None:
         "entrypoint": _DIRECTORY / "runner" / "helper-entrypoint",
     }
     dockerfile = _DIRECTORY / "runner" / "helper.Dockerfile"
-    return _build(Recipe("pifleet/gitlab-runner-helper:local", dockerfile, _HELPER_PACKAGES, files))
+    return Recipe("pifleet/gitlab-runner-helper:local", dockerfile, _HELPER_PACKAGES, files)
 
 
 def job_image() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -119,6 +120,17 @@ def end(file: Path, program: str) -> None:
     if pid:
         os.kill(pid, signal.SIGTERM)
     file.unlink(missing_ok=True)
+
+
+def own_address() -> str:
+    """This machine's address in its network, by which it reaches itself as a guest of its does. Raises LabError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError as error:
+            raise LabError(f"This machine has no IPv4 network, by which its guests could reach it: {error}") from error
+        address: str = probe.getsockname()[0]
+    return address
 
 
 def cgroup_v1() -> bool:

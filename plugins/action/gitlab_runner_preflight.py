@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Glue: everything that gitlab_runner_register and runner_config would refuse, found before any of them has run."""
+"""Glue: everything that registration and configuration would refuse, found before any of them has run."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     **{name: CONFIG_OPTIONS[name] for name in ("global", "runners", "unknown_keys")},
     "problems": {"type": "list", "elements": "str", "default": []},
     "memory_controller": {"type": "bool", "default": True},
+    "namespace": {"type": "str"},
 }
 
 
@@ -48,7 +49,7 @@ class ActionModule(ActionBase):
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [
             *options["problems"],
-            *self._registration_problems(options["registrations"], host),
+            *self._registration_problems(options["registrations"], _host_of_keys(options["namespace"], host)),
             *_setting_problems(options),
         ]
         if problems:
@@ -70,6 +71,11 @@ class ActionModule(ActionBase):
                 gitlabs.get(registration)
             except (OptionsError, GitLabError) as error:
                 yield str(error)
+
+
+def _host_of_keys(namespace: str | None, host: str) -> str:
+    """What the keys of the runners have as their host."""
+    return f"{namespace}.{host}" if namespace else host
 
 
 def _setting_problems(options: dict[str, Any]) -> list[str]:

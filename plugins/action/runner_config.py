@@ -20,7 +20,6 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     MissingEntryError,
     merge,
     parse,
-    unlisted,
 )
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.recovery import BACKUPS_KEPT, is_corrupt, newest_valid
@@ -35,8 +34,11 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import G
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model import Entry, key_of
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import Owner, runners_of_purged_entries
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.purge import (
+    delete_runners_of_purged_entries,
+    deletion_shown,
+    owner_of,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._remote_file import (
     HostFile,
     HostFileConflict,
@@ -162,32 +164,13 @@ class ActionModule(ActionBase):
             raise
 
     def _purge_gitlab(self, job: Job, seen: HostFile, before: str, result: dict[str, Any]) -> None:
-        """Delete in GitLab what the entries that are about to go stand for. Not after: then nobody would know them."""
-        options = job.arguments
-        gitlab = cache(partial(self._gitlab, options))
-        tables = parse(before)["runners"]
-        entries = [Entry.of(index, table) for index, table in enumerate(tables)]
-        outdated = unlisted(tables, job.settings.runners)
-        owner = Owner(
-            url=(options["url"] or "").rstrip("/") if options["api_token"] else "",
-            keys=f"{options['fleet']}/{job.host}/",
-            desired={runner["name"] for runner in job.settings.runners},
-            system_id=seen.system_id,
-        )
-        found = runners_of_purged_entries(
-            [entry for entry in entries if entry.index in outdated],
-            [entry for entry in entries if entry.index not in outdated],
-            owner,
-            gitlab,
-        )
+        runners = job.settings.runners
+        owner = owner_of(job.arguments, job.host, runners, seen.system_id)
+        gitlab = cache(partial(self._gitlab, job.arguments))
+        found = delete_runners_of_purged_entries(before, runners, owner, gitlab, check_mode=self._task.check_mode)
         result["warnings"] += found.staying
-        for runner in found.leaving.values():
-            if not self._task.check_mode:
-                gitlab().delete(runner.id)
-            job.deleted.append(runner.id)
-            result["diff"].append(
-                _difference(f"GitLab at {owner.url}", f"runner {runner.id} ({key_of(runner.note)})\n", "")
-            )
+        job.deleted += found.leaving
+        result["diff"] += [deletion_shown(runner, owner.url) for runner in found.leaving.values()]
 
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
         if IMPORT_ERROR:

@@ -47,6 +47,10 @@ options:
       - Where it has none, there is a warning if one of O(runners) has a memory limit, because Docker Engine ignores it.
     type: bool
     default: true
+  namespace:
+    description:
+      - The namespace of the Secret, where O(registrations) is for M(pifleet.ci.gitlab_runner_register_secret).
+    type: str
 requirements:
   - requests 2.32 or newer with urllib3 2 (on the control node)
   - tomlkit 0.13 or newer (on the control node)

@@ -6,21 +6,31 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 USER = "operator"
 SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+BAD_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    f"'key-name', regex used for validation is '{SECRET_KEY.pattern}')"
+)
+BAD_NAME = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    f"end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{NAME.pattern}')"
+)
 SECRET_BYTES = 1024 * 1024
 
 
 class Refusal(Exception):
-    """A Status object with which the API server refuses."""
+    """A Status object with which the API server refuses. details: None for one that has none."""
 
-    def __init__(self, code: int, reason: str, message: str, **details: Any) -> None:
+    def __init__(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.body: dict[str, Any] = {
@@ -29,23 +39,38 @@ class Refusal(Exception):
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
-            "details": details,
+            **({"reason": reason} if reason else {}),
+            **({"details": details} if details is not None else {}),
             "code": code,
         }
 
 
 def not_found(kind: str, name: str) -> Refusal:
-    return Refusal(404, "NotFound", f'{kind} "{name}" not found', name=name, kind=kind)
+    return Refusal(404, "NotFound", f'{kind} "{name}" not found', {"name": name, "kind": kind})
 
 
-def conflict(name: str, why: str) -> Refusal:
-    message = f'Operation cannot be fulfilled on secrets "{name}": {why}'
-    return Refusal(409, "Conflict", message, name=name, kind="secrets")
+def conflict(name: str, why: str, kind: str = "secrets") -> Refusal:
+    message = f'Operation cannot be fulfilled on {kind} "{name}": {why}'
+    return Refusal(409, "Conflict", message, {"name": name, "kind": kind})
 
 
-def invalid(name: str, why: str) -> Refusal:
-    return Refusal(422, "Invalid", f'Secret "{name}" is invalid: {why}', name=name, kind="Secret")
+def forbidden(name: str, why: str, causes: Sequence[Mapping[str, str]] = ()) -> Refusal:
+    details = {"name": name, "kind": "secrets", **({"causes": causes} if causes else {})}
+    return Refusal(403, "Forbidden", f'secrets "{name}" is forbidden: {why}', details)
+
+
+def invalid(name: str, field: str, reason: str, why: str) -> Refusal:
+    """A field that is not as it has to be. reason: as the cause has it, such as FieldValueTooLong."""
+    details = {"name": name, "kind": "Secret", "causes": [{"reason": reason, "message": why, "field": field}]}
+    return Refusal(422, "Invalid", f'Secret "{name}" is invalid: {field}: {why}', details)
+
+
+def undecodable(patched: Mapping[str, Any]) -> Refusal:
+    """What a patch has made of an object is no Secret. The API server quotes the object, with all that it holds."""
+    quoted = json.dumps(json.dumps(patched, separators=(",", ":")))
+    why = f"Invalid value: {quoted}: illegal base64 data at input byte 0"
+    causes = [{"reason": "FieldValueInvalid", "message": why, "field": "patch"}]
+    return Refusal(422, "Invalid", f' "" is invalid: patch: {why}', {"causes": causes})
 
 
 @dataclass
@@ -123,24 +148,36 @@ class Cluster:
     def create(self, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Admission looks at the namespace first, which reading and changing do not."""
         name = body["metadata"]["name"]
-        self._authorise("create", "secrets", name, namespace)
+        self._authorise("create", "secrets", "", namespace)
         if namespace not in self.namespaces:
             raise not_found("namespaces", namespace)
+        data = dict(body.get("data") or {})
+        if not _is_base64(data):
+            why = 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0'
+            raise Refusal(400, "BadRequest", why)
         if self.namespaces[namespace]["status"]["phase"] == "Terminating":
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            cause = {"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}
-            raise Refusal(403, "Forbidden", f'secrets "{name}" is forbidden: {why}', name=name, causes=[cause])
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            raise forbidden(name, why, [cause])
+        if "resourceVersion" in body["metadata"]:
+            raise Refusal(500, "", "resourceVersion should not be set on objects to be created")
         if self.quota is not None and sum(key[0] == namespace for key in self.secrets) >= self.quota:
-            why = f"exceeded quota: objects, requested: secrets=1, used: secrets={self.quota}"
-            raise Refusal(403, "Forbidden", f'secrets "{name}" is forbidden: {why}', name=name, kind="secrets")
-        if (namespace, name) in self.secrets:
-            raise Refusal(409, "AlreadyExists", f'secrets "{name}" already exists', name=name, kind="secrets")
-        data = dict(body.get("data") or {})
+            counts = f"used: secrets={self.quota}, limited: secrets={self.quota}"
+            raise forbidden(name, f"exceeded quota: objects, requested: secrets=1, {counts}")
+        if not NAME.fullmatch(name):
+            raise invalid(name, "metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {BAD_NAME}')
         self._validate(name, data)
+        if (namespace, name) in self.secrets:
+            raise Refusal(409, "AlreadyExists", f'secrets "{name}" already exists', {"name": name, "kind": "secrets"})
         self._store()
         metadata = {**self._metadata(name), "namespace": namespace}
         created = {"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "type": body.get("type", "Opaque")}
-        self.secrets[namespace, name] = created | {"data": data}
+        immutable = {"immutable": body["immutable"]} if "immutable" in body else {}
+        self.secrets[namespace, name] = created | immutable | ({"data": data} if data else {})
         return copy.deepcopy(self.secrets[namespace, name])
 
     def patch(self, namespace: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,12 +190,17 @@ class Cluster:
             raise conflict(name, why)
         data = {**(secret.get("data") or {}), **(body.get("data") or {})}
         data = {key: value for key, value in data.items() if value is not None}
+        if not _is_base64(data):
+            raise undecodable({**secret, "data": data})
         if data != (secret.get("data") or {}):
             if secret.get("immutable"):
-                raise invalid(name, "data: Forbidden: field is immutable when `immutable` is set")
+                why = "Forbidden: field is immutable when `immutable` is set"
+                raise invalid(name, "data", "FieldValueForbidden", why)
             self._validate(name, data)
             self._store()
             secret["data"] = data
+            if not data:
+                del secret["data"]
             secret["metadata"]["resourceVersion"] = self._next()
         return copy.deepcopy(secret)
 
@@ -169,7 +211,7 @@ class Cluster:
         version = secret["metadata"]["resourceVersion"]
         if wanted is not None and wanted != version:
             why = f"the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record "
-            raise conflict(name, f"{why}({version}). The object might have been modified")
+            raise conflict(name, f"{why}({version}). The object might have been modified", "Secret")
         self._store()
         del self.secrets[namespace, name]
         details = {"name": name, "kind": "secrets", "uid": secret["metadata"]["uid"]}
@@ -177,10 +219,11 @@ class Cluster:
 
     def _authorise(self, verb: str, resource: str, name: str, namespace: str = "") -> None:
         if (verb, resource) in self.forbidden:
-            where = f" in the namespace {namespace!r}" if namespace else " at the cluster scope"
-            asked = f'{resource} "{name}" is forbidden: User {USER!r} cannot {verb} resource {resource!r} in API group '
-            message = f"{asked}''{where}".replace("'", '"')
-            raise Refusal(403, "Forbidden", message, name=name, kind=resource)
+            named = {"name": name} if name else {}  # a creation is refused before its body is looked at
+            what = f'{resource} "{name}"' if name else resource
+            where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+            asked = f'User "{USER}" cannot {verb} resource "{resource}" in API group "" {where}'
+            raise Refusal(403, "Forbidden", f"{what} is forbidden: {asked}", {**named, "kind": resource})
         self.journal.append((verb, resource))
 
     def _existing(self, namespace: str, name: str) -> dict[str, Any]:
@@ -193,16 +236,11 @@ class Cluster:
             raise Refusal(500, "InternalError", "etcdserver: mvcc: database space exceeded")
 
     def _validate(self, name: str, data: Mapping[str, str]) -> None:
-        size = 0
-        for key, value in data.items():
+        for key in data:
             if not SECRET_KEY.fullmatch(key):
-                raise invalid(name, f'data[{key}]: Invalid value: "{key}": a valid config key must consist of ...')
-            try:
-                size += len(base64.b64decode(value, validate=True))
-            except (binascii.Error, TypeError, ValueError):
-                raise Refusal(400, "BadRequest", "illegal base64 data at input byte 0") from None
-        if size > SECRET_BYTES:
-            raise invalid(name, f"data: Too long: may not be more than {SECRET_BYTES} bytes")
+                raise invalid(name, f"data[{key}]", "FieldValueInvalid", f'Invalid value: "{key}": {BAD_KEY}')
+        if sum(len(base64.b64decode(value)) for value in data.values()) > SECRET_BYTES:
+            raise invalid(name, "data", "FieldValueTooLong", f"Too long: may not be more than {SECRET_BYTES} bytes")
 
     def _metadata(self, name: str) -> dict[str, Any]:
         return {"name": name, "uid": str(uuid.uuid4()), "resourceVersion": self._next()}
@@ -210,3 +248,12 @@ class Cluster:
     def _next(self) -> str:
         self.revision += 1
         return str(self.revision)
+
+
+def _is_base64(data: Mapping[str, str]) -> bool:
+    try:
+        for value in data.values():
+            base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        return False
+    return True

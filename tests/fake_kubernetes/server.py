@@ -84,7 +84,7 @@ def _answer(server: Server, request: Request, body: bytes) -> dict[str, Any]:
     if request.headers.get("authorization") != f"Bearer {cluster.token}":
         raise Refusal(401, "Unauthorized", "Unauthorized")
     if request.method == "PATCH" and request.headers["content-type"] not in PATCHES:
-        raise Refusal(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        raise Refusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     if not request.url.path.partition("/namespaces/")[2].partition("/")[2]:
         return cluster.get_namespace(request.path_params["namespace"])
     return ANSWERS[request.method](cluster, request, json.loads(body or b"null"))

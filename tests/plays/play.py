@@ -44,8 +44,9 @@ class Play:
         *arguments: str,
         hosts: Iterable[str] | Path = ("pi-01",),
         verbosity: str = "-v",
+        timeout: float = 280,
     ) -> subprocess.CompletedProcess[str]:
-        """`hosts` are their names, or an inventory."""
+        """`hosts` are their names, or an inventory. timeout: seconds for all of the plays."""
         self.calls.write_text("")
         playbook = self.directory / "play.yml"
         playbook.write_text(json.dumps([{"gather_facts": False, **play} for play in plays], indent=1))
@@ -60,7 +61,7 @@ class Play:
             env=self.environment,
             check=False,
             cwd=self.directory,
-            timeout=280,
+            timeout=timeout,
             umask=0o022,
         )
 

@@ -18,7 +18,7 @@ from runner_standin.sources import get_sources
 from runner_standin.stop import Cause, JobStopped, Stop
 from runner_standin.trace import Reporter, Trace
 
-EXECUTORS = ("docker", "shell")
+EXECUTORS = ("docker", "kubernetes", "shell")
 
 _REASONS = {
     Cause.CANCELED: "job_canceled",
@@ -54,6 +54,8 @@ def execute(job: Job, runner: Runner, client: Client, stop: Stop, working_direct
 def _run(job: Job, runner: Runner, trace: Trace, stop: Stop, working_directory: Path, user: str | None) -> None:
     if job.unsupported:
         raise system_failure(f"the stand-in for GitLab Runner has no {', no '.join(job.unsupported)}")
+    if runner.executor == "kubernetes":
+        raise system_failure("the stand-in for GitLab Runner requests jobs for the executor kubernetes, but runs none")
     if job.services and runner.executor != "docker":
         raise system_failure(f"the stand-in for GitLab Runner has no services for the executor {runner.executor}")
     if job.caches and runner.settings.get("cache", {}).get("Type") != "s3":

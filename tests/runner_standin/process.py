@@ -7,12 +7,13 @@ import collections
 import dataclasses
 import itertools
 import logging
+import os
 import signal
 import threading
 import time
 from pathlib import Path
 
-from runner_standin import config, rotation, system_id
+from runner_standin import config, metrics, rotation, system_id
 from runner_standin.config import Config, ConfigError, Runner
 from runner_standin.execution import EXECUTORS, execute
 from runner_standin.gitlab import Client, RequestFailed
@@ -55,6 +56,7 @@ class Process:
         except ConfigError as error:
             raise Fatal(f"Failed to load config: {error}") from error
         self._system_id = system_id.load(self._path.parent)
+        self._serve_metrics()
         feeder = threading.Thread(target=self._feed_runners, name="feeder", daemon=True)
         feeder.start()
         received = self._watch()
@@ -65,6 +67,14 @@ class Process:
             if self._wait_for_jobs(None):
                 return 0
         return self._abort()
+
+    def _serve_metrics(self) -> None:
+        address = os.environ.get("LISTEN_ADDRESS") or self._config.document.get("listen_address")
+        if address:
+            try:
+                metrics.serve(str(address))
+            except OSError as error:
+                raise Fatal(f"Failed to create listener for metrics server: {error}") from error
 
     def _watch(self) -> signal.Signals:
         """Reload the file and rotate tokens when due; return the signal that ends the process."""

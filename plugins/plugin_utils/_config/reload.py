@@ -8,6 +8,8 @@ https://docs.gitlab.com/runner/configuration/advanced-configuration/
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,6 +31,27 @@ def takes_effect(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if not paths:
         return UNCHANGED
     return AFTER_RESTART if any(map(_read_at_start, paths)) else AUTOMATICALLY
+
+
+def restart_checksum(data: Mapping[str, Any]) -> str:
+    """A checksum of the settings in ``data`` that are read at the start only; defaults count as not set.
+
+    An autoscaler is left out: its settings can hold passwords, and the executor kubernetes has none.
+    """
+    places = {place for place in changed_paths({"runners": []}, data) if _read_at_start(place)}
+    found = [
+        [place, [_setting(table, place) for table in (data["runners"] if place.startswith("runners.") else [data])]]
+        for place in sorted(places)
+        if not place.startswith(_READ_AT_START)
+    ]
+    return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()
+
+
+def _setting(table: Mapping[str, Any], place: str) -> Any:
+    value: Any = table
+    for name in place.removeprefix("runners.").split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def changed_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,12 @@ except ImportError:
     IMPORT_ERROR: str | None = traceback.format_exc()
 else:
     IMPORT_ERROR = None
+
+QUOTED = re.compile(r'"\{.*\}"|[A-Za-z0-9+/]{32,}=*', re.DOTALL)
+"""What a message may show of a Secret: the object whose fields it does not like, or a value in base64."""
+
+FIELD_MANAGER = "pifleet.ci"
+"""Who is said to have written our keys (metadata.managedFields)."""
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY_REQUESTS = 401, 403, 404, 409, 429
 
@@ -62,10 +69,10 @@ class Cluster:
         return self.request(self._api.read_namespaced_secret, name, namespace)
 
     def create_secret(self, namespace: str, body: Mapping[str, Any]) -> Any:
-        return self.request(self._api.create_namespaced_secret, namespace, body)
+        return self.request(self._api.create_namespaced_secret, namespace, body, field_manager=FIELD_MANAGER)
 
     def patch_secret(self, namespace: str, name: str, body: Mapping[str, Any]) -> Any:
-        return self.request(self._api.patch_namespaced_secret, name, namespace, body)
+        return self.request(self._api.patch_namespaced_secret, name, namespace, body, field_manager=FIELD_MANAGER)
 
     def delete_secret(self, namespace: str, name: str, options: Mapping[str, Any]) -> Any:
         return self.request(self._api.delete_namespaced_secret, name, namespace, body=options)
@@ -117,7 +124,7 @@ class Cluster:
             )
         causes = (answer.get("details") or {}).get("causes") or ()
         reasons = tuple(str(cause.get("reason")) for cause in causes)
-        message = scrubbed(str(answer.get("message") or ""))
+        message = QUOTED.sub("(left out)", scrubbed(str(answer.get("message") or "")))
         return Refused(Status(error.status, str(answer.get("reason") or ""), reasons, message))
 
 

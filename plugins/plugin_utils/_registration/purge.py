@@ -7,9 +7,11 @@ this collection registered for this host goes with its entry. Any other one stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse, unlisted
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import scrubbed
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.client import GitLab
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import RequestRejected
@@ -38,6 +40,50 @@ class PurgedRunners:
 
     leaving: dict[int, Runner] = field(default_factory=dict)
     staying: list[str] = field(default_factory=list)
+
+
+def owner_of(options: Mapping[str, Any], host: str, desired: Sequence[Mapping[str, Any]], system_id: str) -> Owner:
+    """The owner that a task's fleet, url and api_token speak of. desired: the runners that keep their entries."""
+    return Owner(
+        url=(options["url"] or "").rstrip("/") if options["api_token"] else "",
+        keys=f"{options['fleet']}/{host}/",
+        desired={runner["name"] for runner in desired},
+        system_id=system_id,
+    )
+
+
+def delete_runners_of_purged_entries(
+    text: str,
+    desired: list[dict[str, Any]],
+    owner: Owner,
+    connect: Callable[[], GitLab],
+    *,
+    check_mode: bool,
+) -> PurgedRunners:
+    """Delete in GitLab what the entries of ``text`` that are not ``desired`` stand for; in check mode only look.
+
+    Not after the entries are gone: then nobody would know the runners any more. Raises GitLabError.
+    """
+    tables = parse(text)["runners"]
+    entries = [Entry.of(index, table) for index, table in enumerate(tables)]
+    outdated = unlisted(tables, desired)
+    found = runners_of_purged_entries(
+        [entry for entry in entries if entry.index in outdated],
+        [entry for entry in entries if entry.index not in outdated],
+        owner,
+        connect,
+    )
+    if not check_mode:
+        for runner in found.leaving.values():
+            connect().delete(runner.id)
+    return found
+
+
+def deletion_shown(runner: Runner, url: str) -> dict[str, str]:
+    """The deletion of a runner as a difference."""
+    title = f"GitLab at {url}"
+    shown = f"runner {runner.id} ({key_of(runner.note)})\n"
+    return {"before_header": title, "after_header": title, "before": shown, "after": ""}
 
 
 def runners_of_purged_entries(

@@ -13,9 +13,9 @@ import pytest
 from arm.__main__ import parse, require_programs
 from arm.disk import Disk, modules_in_order
 from arm.firmware import kernel_command_line, make_boot_partition, read_boot_partition
-from arm.images import Image, image_config, parse_dockerfile
 from arm.machine import Machine, qemu
 from arm.registry import registry
+from images.assembled import Image, image_config, parse_dockerfile
 from images.build import docker_in_docker_recipe, job_recipe, runner_recipe, standin_files
 from lab.fleet import eventually
 from lab.host import MACHINE_PID, LabError

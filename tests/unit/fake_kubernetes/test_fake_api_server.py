@@ -111,3 +111,43 @@ def test_rights_come_before_everything(cluster: Cluster) -> None:
 )
 def test_data_is_validated(cluster: Cluster, data: dict[str, str], expected: tuple[int, str]) -> None:
     assert refusal(cluster.create, "ci", secret(**data)) == expected
+
+
+def test_a_creation_is_authorised_before_its_name_is_known(cluster: Cluster) -> None:
+    cluster.forbidden = {("create", "secrets")}
+    with pytest.raises(Refusal, match=r"^secrets is forbidden: "):
+        cluster.create("ci", secret())
+
+
+def test_a_refused_field_is_a_cause(cluster: Cluster) -> None:
+    with pytest.raises(Refusal) as caught:
+        cluster.create("ci", secret("a_b"))
+    causes = caught.value.body["details"]["causes"]
+    assert [(cause["reason"], cause["field"]) for cause in causes] == [("FieldValueInvalid", "metadata.name")]
+
+
+def test_what_a_patch_makes_of_a_secret_is_quoted_where_it_is_none(cluster: Cluster) -> None:
+    cluster.create("ci", secret())
+    with pytest.raises(Refusal, match=r"Invalid value: .*illegal base64 data") as caught:
+        cluster.patch("ci", "runner", {"data": {"b": "?"}})
+    assert caught.value.code == 422
+    assert A in str(caught.value)
+
+
+def test_a_secret_without_data_has_no_key_for_it(cluster: Cluster) -> None:
+    assert "data" not in cluster.create("ci", {"metadata": {"name": "empty"}})
+    cluster.create("ci", secret())
+    assert "data" not in cluster.patch("ci", "runner", {"data": {"a": None}})
+
+
+def test_an_immutable_one_keeps_its_data(cluster: Cluster) -> None:
+    cluster.create("ci", {**secret(), "immutable": True})
+    assert refusal(cluster.patch, "ci", "runner", {"data": {"b": A}}) == (422, "Invalid")
+
+
+def test_a_version_of_what_is_not_there_yet_is_refused(cluster: Cluster) -> None:
+    body = {"metadata": {"name": "runner", "resourceVersion": "1"}}
+    assert cluster.secrets == {}
+    with pytest.raises(Refusal, match="resourceVersion should not be set") as caught:
+        cluster.create("ci", body)
+    assert caught.value.code == 500

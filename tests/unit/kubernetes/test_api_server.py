@@ -111,6 +111,19 @@ def test_a_refusal_is_left_to_who_asked(kubeconfig: str) -> None:
     assert caught.value.status.message == 'namespaces "ci" not found'
 
 
+def test_a_refusal_shows_no_value_of_a_secret(server: fake_kubernetes.Server, kubeconfig: str) -> None:
+    """The API server quotes a Secret that it cannot decode any more, with all its values in base64."""
+    token = "glrt-AbCdEfGhIjKlMnOpQrSt"
+    server.clusters["home"].create_namespace("ci")
+    server.clusters["home"].put("ci", "runner", {"runner-token": token.encode()})
+    with connected(kubeconfig, "home", TIMEOUT) as cluster, pytest.raises(Refused) as caught:
+        cluster.patch_secret("ci", "runner", {"data": {"broken": "?"}})
+    said = caught.value.status.message
+    assert "illegal base64 data" in said
+    assert base64.b64encode(token.encode()).decode() not in said
+    assert token not in said
+
+
 def test_an_authority_and_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client writes a key into a file, which is gone afterwards, as often as it is needed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))

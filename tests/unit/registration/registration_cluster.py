@@ -6,6 +6,7 @@ To tests it looks like a Pi: a new card is a namespace that was deleted and made
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.secret_fi
     CONFIG,
     SYSTEM_ID,
     Secret,
+    SecretsApi,
     derived_system_id,
     secret_data,
 )
@@ -29,7 +31,7 @@ NAMESPACE, NAME = "gitlab-runner", "runner"
 class WatchedCluster:
     """The real client, each request an event of the run."""
 
-    def __init__(self, cluster: Cluster, run: Run) -> None:
+    def __init__(self, cluster: SecretsApi, run: Run) -> None:
         self._cluster, self._run = cluster, run
 
     def __str__(self) -> str:
@@ -65,19 +67,25 @@ class WatchedCluster:
         return answer
 
 
-class InCluster(Pi):
-    """A namespace with its Secret."""
+class InSecret(Pi, ABC):
+    """A place with a Secret in some cluster, whose kube-system has the uid `cluster_uid`."""
 
-    def __init__(self, name: str, system_id: str, cluster: fake_kubernetes.Cluster, session: Cluster) -> None:
-        self.name, self.cluster, self.session = name, cluster, session
-        self.reflash(system_id)
+    name: str
+    namespace = NAMESPACE
+    cluster_uid: str
+    session: SecretsApi
 
-    def reflash(self, system_id: str | None = None) -> None:
-        if NAMESPACE in self.cluster.namespaces:
-            self.cluster.delete_namespace(NAMESPACE)
-        self.cluster.create_namespace(NAMESPACE)
-        if system_id:
-            self.cluster.namespaces["kube-system"]["metadata"]["uid"] = system_id
+    @abstractmethod
+    def values(self) -> dict[str, bytes] | None:
+        """What the Secret holds, None if there is none."""
+
+    @abstractmethod
+    def put(self, values: Mapping[str, bytes]) -> None:
+        """Somebody makes the Secret one with exactly these values."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Somebody deletes the Secret, if it is there."""
 
     @property
     def content(self) -> str | None:
@@ -86,7 +94,7 @@ class InCluster(Pi):
     @content.setter
     def content(self, content: str | None) -> None:
         if content is None:
-            self.cluster.secrets.pop((NAMESPACE, NAME), None)
+            self.drop()
         else:
             self._put(content, self.system_id if self.seeded else None)
 
@@ -101,8 +109,7 @@ class InCluster(Pi):
 
     @property
     def system_id(self) -> str:
-        cluster = self.cluster.namespaces["kube-system"]["metadata"]["uid"]
-        return self._value(SYSTEM_ID) or derived_system_id(cluster, NAMESPACE, NAME)
+        return self._value(SYSTEM_ID) or derived_system_id(self.cluster_uid, self.namespace, NAME)
 
     @system_id.setter
     def system_id(self, system_id: str) -> None:
@@ -110,18 +117,49 @@ class InCluster(Pi):
             self._put(self.content, system_id)
 
     def port(self, run: Run, *, full: bool = False) -> FilePort:
-        self.cluster.database_full = full
-        return Secret(WatchedCluster(self.session, run), NAMESPACE, NAME)
+        return Secret(WatchedCluster(self.session, run), self.namespace, NAME)
 
     def _value(self, key: str) -> str | None:
-        value = (self.cluster.values(NAMESPACE, NAME) or {}).get(key)
+        value = (self.values() or {}).get(key)
         return None if value is None else value.decode()
 
     def _put(self, content: str, system_id: str | None) -> None:
         """Without a system ID: config.toml alone, without what is made of it."""
         values = secret_data(content, system_id) if system_id else {CONFIG: content}
-        data = {key: value.encode() for key, value in values.items() if value is not None}
-        self.cluster.put(NAMESPACE, NAME, data)
+        self.put({key: value.encode() for key, value in values.items() if value is not None})
+
+
+class InCluster(InSecret):
+    """A namespace of a fake cluster."""
+
+    def __init__(self, name: str, system_id: str, cluster: fake_kubernetes.Cluster, session: SecretsApi) -> None:
+        self.name, self.cluster, self.session = name, cluster, session
+        self.reflash(system_id)
+
+    def reflash(self, system_id: str | None = None) -> None:
+        if NAMESPACE in self.cluster.namespaces:
+            self.cluster.delete_namespace(NAMESPACE)
+        self.cluster.create_namespace(NAMESPACE)
+        if system_id:
+            self.cluster.namespaces["kube-system"]["metadata"]["uid"] = system_id
+
+    def values(self) -> dict[str, bytes] | None:
+        return self.cluster.values(NAMESPACE, NAME)
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        self.cluster.put(NAMESPACE, NAME, values)
+
+    def drop(self) -> None:
+        self.cluster.secrets.pop((NAMESPACE, NAME), None)
+
+    @property
+    def cluster_uid(self) -> str:  # type: ignore[override] # read-only here
+        uid: str = self.cluster.namespaces["kube-system"]["metadata"]["uid"]
+        return uid
+
+    def port(self, run: Run, *, full: bool = False) -> FilePort:
+        self.cluster.database_full = full
+        return super().port(run)
 
 
 class Clusters:

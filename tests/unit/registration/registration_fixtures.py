@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -22,8 +23,21 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
+    """Fake ones."""
     with running(tmp_path_factory.mktemp("kubeconfigs")) as clusters:
         yield clusters
+
+
+@pytest.fixture(scope="session")
+def namespaces(request: pytest.FixtureRequest) -> Iterator[MakePi]:
+    """Namespaces with a Secret: of fake clusters, or of the real one that PIFLEET_CLUSTER names."""
+    if "PIFLEET_CLUSTER" in os.environ:
+        from integration.kubernetes.place import namespaces_of
+
+        with namespaces_of(os.environ["PIFLEET_CLUSTER"]) as make:
+            yield make
+    else:
+        yield request.getfixturevalue("clusters").pi
 
 
 @pytest.fixture
@@ -31,8 +45,8 @@ def home(request: pytest.FixtureRequest) -> MakePi:
     """Where the runners of a test have their config.toml: a file, in tests marked `homes` also a Secret."""
     if getattr(request, "param", HOMES[0]) == HOMES[0]:
         return Pi
-    clusters: Clusters = request.getfixturevalue("clusters")
-    return clusters.pi
+    make: MakePi = request.getfixturevalue("namespaces")
+    return make
 
 
 @pytest.fixture

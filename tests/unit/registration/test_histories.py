@@ -30,7 +30,6 @@ from fake_gitlab.faults import REPLIES
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from registration_cluster import Clusters
 from registration_world import LISTS, PLACES, VERSIONS, Breakdown, Killed, MakePi, Pi, Run, World
 from sizes import HISTORIES, dice
 
@@ -60,7 +59,7 @@ FAULT = st.builds(
 class History(RuleBasedStateMachine):
     servers: ClassVar[dict[str, fake_gitlab.server.Server]]
     """The same GitLab without TLS, and with a certificate of an authority that nobody knows."""
-    clusters: ClassVar[Clusters]
+    namespaces: ClassVar[MakePi]
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class History(RuleBasedStateMachine):
     def begin(self, kind: str, version: str, graphql: bool, mixed: bool, lifetime: float | None, secrets: bool) -> None:
         """`lifetime`: seconds after which tokens expire. `secrets`: the Pis are namespaces with a Secret."""
         server = self.servers["http"]
-        make_pi: MakePi = self.clusters.pi if secrets else Pi
+        make_pi: MakePi = self.namespaces if secrets else Pi
         self.world = World(server.gitlab, server.url, kind, version=version, make_pi=make_pi)
         self.world.gitlab.settings.token_lifetime = lifetime
         self.world.gitlab.settings.graphql = graphql
@@ -421,11 +420,11 @@ def _portrait(runner: Any) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def histories(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[type[History]]:
+def histories(tmp_path_factory: pytest.TempPathFactory, namespaces: MakePi) -> Iterator[type[History]]:
     gitlab = fake_gitlab.FakeGitLab()
     unknown = fake_gitlab.tls.make(tmp_path_factory.mktemp("tls"))
     with fake_gitlab.serving(gitlab) as plain, fake_gitlab.serving(gitlab, unknown) as secure:
-        History.clusters = clusters
+        History.namespaces = staticmethod(namespaces)
         History.servers = {"http": plain, "https": secure}
         yield History
 

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's images for 64-bit ARM, built from the same Dockerfiles without a Docker engine."""
+"""Images built from the same Dockerfiles without a Docker engine: for another architecture, or for a cluster."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
+import platform
 import re
 import shlex
+import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.base import base_archive
-from images.build import Recipe, digest, write_context
-from lab.host import run, say
+from lab.host import CACHE, run, say
 
-from .disk import CACHE
+from .base import base_archive
+from .build import Recipe, digest, write_context
 
-ARCHITECTURE = "arm64"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -35,26 +37,50 @@ class Image:
     media_type: str = _MANIFEST
 
 
-def image(recipe: Recipe) -> Image:
-    """Return the image, built if missing; programs of its RUN instructions are emulated. Raises LabError."""
+def image(recipe: Recipe, architecture: str = "") -> Image:
+    """Return the image, built if missing. Raises LabError.
+
+    architecture: as dpkg has it, this machine's if empty. For another one the programs of RUN are emulated.
+    """
     instructions = parse_dockerfile(recipe.dockerfile.read_text())
-    layer = _layer(recipe, instructions)
-    content = layer.read_bytes()
-    config = {
-        "architecture": ARCHITECTURE,
+    layer = _layer(recipe, instructions, architecture)
+    return of_layer(layer.read_bytes(), image_config(instructions), architecture)
+
+
+def of_layer(layer: bytes, config: Mapping[str, Any], architecture: str = "") -> Image:
+    """Return the image whose file system is one layer, a tarball compressed with gzip. config: as of image_config()."""
+    described = {
+        "architecture": architecture or _own_architecture(),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": image_config(instructions),
-        "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(content))]},
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer))]},
     }
-    document = json.dumps(config).encode()
+    document = json.dumps(described).encode()
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
         "config": _described(_CONFIG, document),
-        "layers": [_described(_LAYER, content)],
+        "layers": [_described(_LAYER, layer)],
     }
-    return Image(json.dumps(manifest).encode(), {_digest(document): document, _digest(content): content})
+    return Image(json.dumps(manifest).encode(), {_digest(document): document, _digest(layer): layer})
+
+
+def docker_archive(image: Image, reference: str) -> bytes:
+    """Return what `docker save` would write of an image of that name."""
+    manifest = json.loads(image.manifest)
+    names = {found["digest"]: found["digest"].removeprefix("sha256:") for found in manifest["layers"]}
+    config = manifest["config"]["digest"]
+    names[config] = f"{config.removeprefix('sha256:')}.json"
+    layers = [names[layer["digest"]] for layer in manifest["layers"]]
+    index = json.dumps([{"Config": names[config], "RepoTags": [reference], "Layers": layers}]).encode()
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, blob in [*((names[digest], blob) for digest, blob in image.blobs.items()), ("manifest.json", index)]:
+            member = tarfile.TarInfo(name)
+            member.size = len(blob)
+            archive.addfile(member, io.BytesIO(blob))
+    return content.getvalue()
 
 
 def parse_dockerfile(text: str) -> list[tuple[str, str]]:
@@ -88,16 +114,17 @@ def image_config(instructions: list[tuple[str, str]]) -> dict[str, Any]:
     return config
 
 
-def _layer(recipe: Recipe, instructions: list[tuple[str, str]]) -> Path:
+def _layer(recipe: Recipe, instructions: list[tuple[str, str]], architecture: str) -> Path:
     """The whole file system as one compressed layer."""
-    base = base_archive(recipe.packages, ARCHITECTURE, recipe.sbin)
+    base = base_archive(recipe.packages, architecture, recipe.sbin)
     with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
         context, root = Path(folder) / "context", Path(folder) / "root"
         write_context(recipe, context)
-        layer = CACHE / "images" / f"{recipe.tag.replace('/', '-').replace(':', '-')}-{digest(context, base.name)[:12]}"
+        name = recipe.tag.replace("/", "-").replace(":", "-")
+        layer = CACHE / "layers" / f"{name}-{digest(context, base.name)[:12]}"
         if layer.exists():
             return layer
-        say(f"building {recipe.tag} for {ARCHITECTURE}")
+        say(f"building {recipe.tag} for {architecture or 'this architecture'}, without an engine")
         root.mkdir()
         try:
             run("tar", "-xf", str(base), "-C", str(root))
@@ -105,8 +132,10 @@ def _layer(recipe: Recipe, instructions: list[tuple[str, str]]) -> Path:
             null = str(root / "dev" / "null")
             run("mkdir", "-p", str(root / "dev"))
             run("mknod", "-m", "0666", null, "c", "1", "3")
+            # with /proc, by which busybox finds itself
+            inside = ["unshare", "--mount", "--pid", "--fork", f"--root={root}", "--mount-proc"]
             for command in (json.loads(rest) for name, rest in instructions if name == "RUN"):
-                run("chroot", str(root), *command)
+                run(*inside, *command)
             run("rm", null)
             archive = Path(folder) / "layer.tar"
             run("tar", "--numeric-owner", "-cf", str(archive), "-C", str(root), ".")
@@ -117,6 +146,11 @@ def _layer(recipe: Recipe, instructions: list[tuple[str, str]]) -> Path:
         part.write_bytes(gzip.compress(archive.read_bytes(), compresslevel=1, mtime=0))
         os.replace(part, layer)
     return layer
+
+
+def _own_architecture() -> str:
+    """This machine's architecture as images have it."""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
 def _described(media_type: str, content: bytes) -> dict[str, str | int]:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster that is built here: one node beside this machine's own network, mounts and cgroups."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab.host import ROOT, LabError
+
+from . import cgroups, network, program
+from .access import ADMIN, write_access
+from .components import CONTEXT, NODE
+from .images import write_archives
+from .place import Place, say
+
+_PROGRAMS = {
+    # program -> Debian's package
+    "containerd": "containerd", "ctr": "containerd", "runc": "runc", "ip": "iproute2", "iptables": "iptables",
+    "nsenter": "util-linux", "unshare": "util-linux", "mount": "mount", "mmdebstrap": "mmdebstrap",
+}  # fmt: skip
+_CNI = Path("/usr/lib/cni/bridge")
+_LOG = "node.log"
+_SECONDS = 180
+
+
+def require_means() -> None:
+    """Raise LabError with one sentence that says all that is missing for the node, but the build of its program."""
+    if os.geteuid() != 0:
+        raise LabError("The cluster that is built here needs root: run this as root, or name a cluster of yours.")
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = {package for name, package in _PROGRAMS.items() if not shutil.which(name, path=path)}
+    if not _CNI.exists():
+        missing.add("containernetworking-plugins")
+    if missing:
+        raise LabError(f"Packages are missing: {', '.join(sorted(missing))}. Run scripts/setup_cluster.sh.")
+
+
+def start(place: Place) -> str:
+    """Start a bare cluster in an empty directory, and return this machine's address for its pods. Raises LabError."""
+    require_means()
+    programs = program.built()
+    (place.folder / "images").mkdir()
+    write_archives(place.folder / "images", programs / "pause")
+    started = time.monotonic()
+    cgroups.create(place.kernel_name)
+    net = network.connect(place.kernel_name)
+    (place.folder / "address").write_text(net.node)
+    write_access(place.folder / "access", net.node)
+    _provide(programs / "hyperkube", place.folder / "program")
+    _start_node(place, net.namespace)
+    _wait_until_ready(place)
+    say(f"node is Ready after {time.monotonic() - started:.0f} s")
+    return net.host
+
+
+def stop(place: Place) -> None:
+    """End what runs of a cluster, as far as anything does; its directory is left. Raises LabError."""
+    cgroups.remove(place.kernel_name)
+    network.disconnect(place.kernel_name)
+
+
+def is_running(place: Place) -> bool:
+    """Whether the node is there and Ready."""
+    return bool(cgroups.processes(place.kernel_name)) and _is_ready(place)
+
+
+def kubeconfig(place: Place) -> Path:
+    """The administrator's."""
+    return place.folder / "access" / f"{ADMIN}.kubeconfig"
+
+
+def _provide(program: Path, folder: Path) -> None:
+    """Put the program where the node sees it, which cannot see the cache. It is not copied where that is possible."""
+    folder.mkdir()
+    try:
+        os.link(program, folder / program.name)
+    except OSError:  # another file system
+        shutil.copy(program, folder)
+
+
+def _start_node(place: Place, namespace: str) -> None:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "molecule"), "PYTHONUNBUFFERED": "1"}
+    environment.pop("KUBECONFIG", None)
+    with (place.folder / _LOG).open("wb") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "cluster.node", "outside", str(place.folder), namespace],
+            env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+def _wait_until_ready(place: Place) -> None:
+    deadline = time.monotonic() + _SECONDS
+    time.sleep(1)
+    while not _is_ready(place):
+        is_alive = bool(cgroups.processes(place.kernel_name))
+        if not is_alive or time.monotonic() > deadline:
+            said = (place.folder / _LOG).read_text()[-1500:].strip()
+            how = "did not become Ready" if is_alive else "has ended"
+            raise LabError(f"The node {how}; its logs are in {place.folder}, and it says: {said}")
+        time.sleep(0.5)
+
+
+def _is_ready(place: Place) -> bool:
+    template = "{.status.conditions[?(@.type=='Ready')].status}"
+    found = _kubectl(place, "get", "node", NODE, "--output", f"jsonpath={template}")
+    return found.returncode == 0 and found.stdout.strip() == "True"
+
+
+def _kubectl(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    access = [f"--kubeconfig={kubeconfig(place)}", f"--context={CONTEXT}", "--request-timeout=10s"]
+    command = [str(place.folder / "program" / "hyperkube"), "kubectl", *access, *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 1, "", "")
