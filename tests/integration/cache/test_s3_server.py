@@ -21,7 +21,7 @@ from lab.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, SERVER, s3_program
 from lab.services import REGISTRY_NAME, ensure_registry
 from testinfra.host import Host
 
-pytestmark = [only_in("default"), takes(300, "S3 server"), pytest.mark.timeout(1200)]
+pytestmark = [only_in("default"), takes(400, "S3 server"), pytest.mark.timeout(1200)]
 
 SERVER_PI, OTHER_PI = PIS
 CONTAINER, CONFIG, DIRECTORY = "pifleet-s3-cache", "/etc/pifleet-s3-cache", "/var/lib/pifleet-s3-cache"
@@ -119,7 +119,7 @@ def test_one_user_one_bucket_one_port(server: Server, lab: Lab, pis: dict[str, H
     assert pi.check_output(f"docker port {CONTAINER}") == f"8334/tcp -> {lab.addresses[SERVER_PI]}:{PORT}"
     listening = pi.check_output(f"docker exec {CONTAINER} netstat -ltn | grep -v 127.0.0.1")
     assert set(re.findall(r":(\d+) .*LISTEN", listening)) == {"8333", "8334", "18333"}
-    job = f"docker run --rm {lab.variables['lab_job_image']} nc -z -w 3"
+    job = f"docker run --rm {lab.variables['lab_job_image']} nc -w 3"
     address = pi.check_output(
         f"docker inspect -f '{{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}}{{{{end}}}}' {CONTAINER}"
     )
@@ -155,7 +155,7 @@ def test_a_server_that_does_not_start_is_reported_with_its_log(server: Server) -
     assert play.code != 0
     assert "the S3 server does not work" in play.output
     assert server.changed() > 0
-    assert server.status("GET", f"{BUCKET}/one") == "200"
+    assert server.status("PUT", f"{BUCKET}/kept") == "200"
 
 
 def test_removal_keeps_the_caches_unless_asked(server: Server, pis: dict[str, Host]) -> None:
@@ -168,6 +168,6 @@ def test_removal_keeps_the_caches_unless_asked(server: Server, pis: dict[str, Ho
     assert [pi.file(path).exists for path in (CONFIG, f"{DIRECTORY}/data")] == [False, True]
     assert server.changed(**absent) == 0
     assert server.changed() > 0
-    assert server.status("GET", f"{BUCKET}/one") == "200"
+    assert server.status("GET", f"{BUCKET}/kept") == "200"
     assert server.changed(**absent, s3_cache_remove_data=True) > 0
     assert not pi.file(DIRECTORY).exists
