@@ -139,8 +139,9 @@ def _start(choice: Choice, place: Place) -> Cluster:
                 place, choice, tools.kubeconfig(place), tools.context(choice.name, place), address, references()
             )
         case Own():
-            address = own.start(place)
-            return _cluster(place, choice, own.kubeconfig(place), CONTEXT, address, references())
+            with own.made(place):
+                address = own.start(place)
+                return _cluster(place, choice, own.kubeconfig(place), CONTEXT, address, references())
 
 
 def _cluster(

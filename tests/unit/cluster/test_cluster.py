@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cluster import program
 from cluster.access import ADMIN, USERS, kubeconfig, token_file
-from cluster.cgroups import hierarchies
+from cluster.cgroups import hierarchies, own_paths
 from cluster.choice import Named, Own, Tool, choose
 from cluster.components import commands, files
 from cluster.images import program_layer
@@ -85,6 +85,11 @@ def test_each_hierarchy_once() -> None:
         "": "/sys/fs/cgroup/unified",
     }
     assert [hierarchy.is_v2 for hierarchy in hierarchies(MOUNTS)] == [False, False, True]
+
+
+def test_the_way_back_to_the_own_cgroups() -> None:
+    text = "12:cpu,cpuacct:/user.slice\n1:name=systemd:/a:b\n0::/init.scope\n"
+    assert own_paths(text) == {"cpu,cpuacct": "/user.slice", "name=systemd": "/a:b", "": "/init.scope"}
 
 
 def test_a_network_that_is_free() -> None:
