@@ -13,7 +13,7 @@ from lab.fleet import GitLab
 from lab.host import LabError, own_address
 from lab.services import PROJECT_ID, api_token, ensure_gitlab, stop_gitlab
 
-from . import own, tools
+from . import own, program, tools
 from .choice import TOOLS, Choice, Named, Own, Tool, choose
 from .components import CONTEXT
 from .images import references
@@ -119,6 +119,21 @@ def down(place: Place) -> None:
     if kind == _kind(Own()):
         own.stop(place)
     shutil.rmtree(place.folder, ignore_errors=True)
+
+
+def require_at_hand() -> None:
+    """Raise LabError with one sentence unless a cluster can be had in seconds."""
+    if not isinstance(choose(), Own):
+        return
+    try:
+        own.require_means()
+        if not program.cached():
+            raise LabError("Kubernetes is not built yet.")
+    except LabError as error:
+        raise LabError(
+            f"NOT TESTED IN A REAL CLUSTER: none is named, there is neither kind nor k3d, and {error} "
+            "`make kubernetes` builds one."
+        ) from error
 
 
 def remove_all(state: Path = STATE) -> None:

@@ -33,13 +33,13 @@ _SECONDS = 180
 def require_means() -> None:
     """Raise LabError with one sentence that says all that is missing for the node, but the build of its program."""
     if os.geteuid() != 0:
-        raise LabError("The cluster that is built here needs root: run this as root, or name a cluster of yours.")
+        raise LabError("Only root can run the one that is built here: run this as root, or name a cluster of yours.")
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = {package for name, package in _PROGRAMS.items() if not shutil.which(name, path=path)}
     if not _CNI.exists():
         missing.add("containernetworking-plugins")
     if missing:
-        raise LabError(f"Packages are missing: {', '.join(sorted(missing))}. Run scripts/setup_cluster.sh.")
+        raise LabError(f"Debian packages are missing ({', '.join(sorted(missing))}): run scripts/setup_cluster.sh.")
 
 
 @contextmanager

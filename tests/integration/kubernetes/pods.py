@@ -82,6 +82,11 @@ def log(api: Api, namespace: str, labels: str = f"app={RUNNER}") -> str:
     return "\n".join(str(api.request("GET", path).body) for path in paths)
 
 
+def names(api: Api, namespace: str) -> list[str]:
+    """Of the pods that are there, those of jobs too."""
+    return [pod["metadata"]["name"] for pod in api.get(f"{NAMESPACES}/{namespace}/pods")["items"]]
+
+
 def _deployments(namespace: str) -> str:
     return f"/apis/apps/v1/namespaces/{namespace}/deployments"
 

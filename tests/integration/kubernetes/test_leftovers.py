@@ -21,7 +21,7 @@ _DICE = dice("kills of a cluster")
 MOMENTS = [round(_DICE.uniform(0.2, 15), 1) for _number in range(3)]
 """Seconds after its start at which `up` is killed. It takes 10 on an idle machine and 40 on a busy one."""
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from registration_cluster import NAME
 
 TAG = "in-a-pod"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -105,6 +105,5 @@ pull_policy = ["if-not-present"]
     job = cluster.gitlab.run_job(script=["echo hello from $(hostname)"], tag_list=[namespace], timeout=300)
     assert job["status"] == "success", f"{job['trace']}\n{pods.log(api, namespace)}"
     assert "hello from runner-" in job["trace"]
-    left = [pod["metadata"]["name"] for pod in api.get(f"{NAMESPACES}/{namespace}/pods")["items"]]
-    assert all(name.startswith(f"{pods.RUNNER}-") for name in left)
+    eventually(lambda: all(name.startswith(f"{pods.RUNNER}-") for name in pods.names(api, namespace)), 60)
     assert operator.register()["actions"] == []

@@ -18,6 +18,7 @@ from cluster.cgroups import hierarchies, own_paths
 from cluster.choice import Named, Own, Tool, choose
 from cluster.components import commands, files
 from cluster.images import program_layer
+from cluster.made import require_at_hand
 from cluster.network import PODS, SERVICES, free_network
 from cluster.place import Place
 from cluster.tools import COMMANDS, gateway
@@ -167,3 +168,13 @@ def test_a_docker_archive(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(contents[index["Layers"][0]]))) as layer:
         member = layer.getmember("pause")
     assert (member.size, member.mode) == (7, 0o755)
+
+
+def test_without_a_build_one_loud_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("cluster.made.choose", Own)
+    monkeypatch.setattr("cluster.own.require_means", lambda: None)
+    with pytest.raises(LabError, match=r"^NOT TESTED IN A REAL CLUSTER: .* `make kubernetes` builds one"):
+        require_at_hand()
+    monkeypatch.setattr("cluster.made.choose", lambda: Tool("kind"))
+    require_at_hand()
