@@ -20,6 +20,7 @@ python -m cluster up "$PIFLEET_CLUSTER"
 pytest -q "${quick[@]}" --durations=5 tests/integration/kubernetes
 [ "${#quick[@]}" -eq 0 ] || exit 0
 # The table of registration, with Secrets of this cluster in place of a fake one's
-cd tests/unit/registration
-pytest -q -k secret test_table.py test_table_of_ways.py test_parallel.py test_lost_replies.py test_stalls.py
-PIFLEET_HISTORIES=${PIFLEET_HISTORIES:-80} pytest -q test_histories.py
+registration=()
+for name in table table_of_ways parallel lost_replies stalls; do registration+=("tests/unit/registration/test_$name.py"); done
+pytest -q -k secret "${registration[@]}"
+PIFLEET_HISTORIES=${PIFLEET_HISTORIES:-80} pytest -q tests/unit/registration/test_histories.py

@@ -116,7 +116,7 @@ def down(place: Place) -> None:
     kind = _kind_of(place)
     if kind in TOOLS:
         tools.stop(kind, place)
-    if kind == _kind(Own()):
+    if kind == _kind(Own()) or own.is_left(place):
         own.stop(place)
     shutil.rmtree(place.folder, ignore_errors=True)
 

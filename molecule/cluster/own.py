@@ -72,6 +72,11 @@ def stop(place: Place) -> None:
     network.disconnect(place.kernel_name)
 
 
+def is_left(place: Place) -> bool:
+    """Whether there is one whose directory somebody has removed."""
+    return network.is_connected(place.kernel_name)
+
+
 def is_running(place: Place) -> bool:
     """Whether the node is there and Ready."""
     return bool(cgroups.processes(place.kernel_name)) and _is_ready(place)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -68,6 +69,13 @@ def test_nothing_is_left_of_an_interrupted_start(place: Place, seconds: float) -
     time.sleep(seconds)
     interrupted.kill()
     interrupted.wait()
+    assert command("down", place).wait() == 0
+    assert left(place) == []
+
+
+def test_a_directory_that_somebody_removed_is_no_obstacle(place: Place) -> None:
+    assert command("up", place).wait() == 0
+    shutil.rmtree(place.folder, ignore_errors=True)
     assert command("down", place).wait() == 0
     assert left(place) == []
 
