@@ -53,9 +53,7 @@ arm: python ## Turn emulated 64-bit ARM machines, bare, into Pis that run jobs (
 
 kubernetes: python ## Keep runners in a real cluster: one that you name, of kind or k3d, or built here (minutes, once).
 	@scripts/setup_cluster.sh
-	trap '$(CLUSTER) down kubernetes' EXIT
-	$(CLUSTER) up kubernetes
-	PIFLEET_CLUSTER=kubernetes pytest -q tests/integration/kubernetes
+	scripts/kubernetes.sh
 
 soak: setup ## Run all that `make test` draws from: every core, kill and start, and many more histories (hours).
 	@export PIFLEET_SOAK=1 PIFLEET_ANSIBLE_PLAYBOOKS=$$(scripts/cores.sh)

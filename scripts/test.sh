@@ -32,6 +32,7 @@ part "lint, sanity, galaxy-importer" nice scripts/lint.sh
 PIFLEET_ANSIBLE_PLAYBOOKS=$(nice scripts/cores.sh)
 export PIFLEET_ANSIBLE_PLAYBOOKS
 part "unit tests, property tests" nice pytest -q -n auto --durations=15 tests/unit
+part "real cluster, if at hand" nice scripts/kubernetes.sh --if-at-hand
 printf '\n==> waiting for the Molecule scenarios (%s)\n' "$logs/Molecule scenarios.log" >&2
 wait
 cat "$logs/Molecule scenarios.log"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make and remove clusters: `python -m cluster up NAME`, `... down NAME`, `... build`, `... clean`."""
+"""Make and remove clusters: `python -m cluster up NAME`, `... down NAME`, `... at-hand`, `... build`, `... clean`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from lab.host import LabError
 
 from . import program
-from .made import down, remove_all, up
+from .made import down, remove_all, require_at_hand, up
 from .place import STATE, Place
 
 
@@ -22,6 +22,7 @@ def main() -> int:
         ("down", "remove a cluster and all that it left"),
     ):
         commands.add_parser(command, help=description).add_argument("name")
+    commands.add_parser("at-hand", help="say whether a cluster can be had without a build; exit code 1 if not")
     commands.add_parser("build", help="build Kubernetes for the cluster that needs neither kind nor k3d")
     commands.add_parser("clean", help="remove every cluster of this checkout")
     arguments = parser.parse_args()
@@ -32,6 +33,8 @@ def main() -> int:
                 print(cluster.summary())
             case "down":
                 down(Place(arguments.name))
+            case "at-hand":
+                require_at_hand()
             case "build":
                 print(program.built())
             case "clean":

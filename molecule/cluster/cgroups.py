@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cgroups of a cluster. Every process of it is in them, so they also say which processes are its own.
+"""The cgroups of a cluster. Every process of it is in them, so they also say which processes are its own: those that
+make it, too, with all that they have started when they are killed.
 
 The node sees its own cgroup as the root of each hierarchy: what the kubelet and containerd make is below it and is
 neither another node's nor another engine's.
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +70,32 @@ def create(name: str) -> None:
             _fill_cpuset(path)
 
 
+@contextmanager
+def member(name: str) -> Iterator[None]:
+    """Keep this process, and with it what it starts, in the cgroups of a cluster while the block runs."""
+    before = own_paths(Path("/proc/self/cgroup").read_text())
+    enter(name, outside=True)
+    try:
+        yield
+    finally:
+        for hierarchy in mounted():
+            _move_to(hierarchy.path / before[hierarchy.options].lstrip("/"))
+
+
+def own_paths(text: str) -> dict[str, str]:
+    """What a /proc/self/cgroup says: paths by the options of their hierarchies."""
+    lines = [line.split(":", 2) for line in text.splitlines()]
+    return {options: path for _number, options, path in lines}
+
+
 def enter(name: str, *, outside: bool = False) -> None:
     """Move this process into the cgroups of a cluster. Raises OSError once they are gone."""
     for hierarchy in mounted():
-        path = hierarchy.path / name / (_OUTSIDE if outside else "")
-        (path / "cgroup.procs").write_text("0")
+        _move_to(hierarchy.path / name / (_OUTSIDE if outside else ""))
+
+
+def _move_to(path: Path) -> None:
+    (path / "cgroup.procs").write_text("0")
 
 
 def become_root() -> None:

@@ -13,7 +13,7 @@ from lab.fleet import GitLab
 from lab.host import LabError, own_address
 from lab.services import PROJECT_ID, api_token, ensure_gitlab, stop_gitlab
 
-from . import own, tools
+from . import own, program, tools
 from .choice import TOOLS, Choice, Named, Own, Tool, choose
 from .components import CONTEXT
 from .images import references
@@ -116,9 +116,24 @@ def down(place: Place) -> None:
     kind = _kind_of(place)
     if kind in TOOLS:
         tools.stop(kind, place)
-    if kind == _kind(Own()):
+    if kind == _kind(Own()) or own.is_left(place):
         own.stop(place)
     shutil.rmtree(place.folder, ignore_errors=True)
+
+
+def require_at_hand() -> None:
+    """Raise LabError with one sentence unless a cluster can be had in seconds."""
+    if not isinstance(choose(), Own):
+        return
+    try:
+        own.require_means()
+        if not program.cached():
+            raise LabError("Kubernetes is not built yet.")
+    except LabError as error:
+        raise LabError(
+            f"NOT TESTED IN A REAL CLUSTER: none is named, there is neither kind nor k3d, and {error} "
+            "`make kubernetes` builds one."
+        ) from error
 
 
 def remove_all(state: Path = STATE) -> None:
@@ -139,8 +154,9 @@ def _start(choice: Choice, place: Place) -> Cluster:
                 place, choice, tools.kubeconfig(place), tools.context(choice.name, place), address, references()
             )
         case Own():
-            address = own.start(place)
-            return _cluster(place, choice, own.kubeconfig(place), CONTEXT, address, references())
+            with own.made(place):
+                address = own.start(place)
+                return _cluster(place, choice, own.kubeconfig(place), CONTEXT, address, references())
 
 
 def _cluster(

@@ -54,9 +54,13 @@ def connect(name: str) -> Network:
     return Network(f"/run/netns/{name}", str(host), str(node))
 
 
+def is_connected(name: str) -> bool:
+    return Path(f"/run/netns/{name}").exists()
+
+
 def disconnect(name: str) -> None:
     """Remove what is there of it. The cable goes with the namespace, or by itself where that was not made yet."""
-    if Path(f"/run/netns/{name}").exists():
+    if is_connected(name):
         _ip("netns", "delete", name)
     subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)  # the kernel takes its time
 

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab.host import ROOT, LabError
@@ -31,29 +33,35 @@ _SECONDS = 180
 def require_means() -> None:
     """Raise LabError with one sentence that says all that is missing for the node, but the build of its program."""
     if os.geteuid() != 0:
-        raise LabError("The cluster that is built here needs root: run this as root, or name a cluster of yours.")
+        raise LabError("Only root can run the one that is built here: run this as root, or name a cluster of yours.")
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = {package for name, package in _PROGRAMS.items() if not shutil.which(name, path=path)}
     if not _CNI.exists():
         missing.add("containernetworking-plugins")
     if missing:
-        raise LabError(f"Packages are missing: {', '.join(sorted(missing))}. Run scripts/setup_cluster.sh.")
+        raise LabError(f"Debian packages are missing ({', '.join(sorted(missing))}): run scripts/setup_cluster.sh.")
+
+
+@contextmanager
+def made(place: Place) -> Iterator[None]:
+    """What this process starts while the block runs is part of the cluster, and ends with it. Raises LabError."""
+    require_means()
+    cgroups.create(place.kernel_name)
+    with cgroups.member(place.kernel_name):
+        yield
 
 
 def start(place: Place) -> str:
     """Start a bare cluster in an empty directory, and return this machine's address for its pods. Raises LabError."""
-    require_means()
     programs = program.built()
     (place.folder / "images").mkdir()
     write_archives(place.folder / "images", programs / "pause")
     started = time.monotonic()
-    cgroups.create(place.kernel_name)
     net = network.connect(place.kernel_name)
     (place.folder / "address").write_text(net.node)
     write_access(place.folder / "access", net.node)
     _provide(programs / "hyperkube", place.folder / "program")
-    _start_node(place, net.namespace)
-    _wait_until_ready(place)
+    _wait_until_ready(place, _start_node(place, net.namespace))
     say(f"node is Ready after {time.monotonic() - started:.0f} s")
     return net.host
 
@@ -62,6 +70,11 @@ def stop(place: Place) -> None:
     """End what runs of a cluster, as far as anything does; its directory is left. Raises LabError."""
     cgroups.remove(place.kernel_name)
     network.disconnect(place.kernel_name)
+
+
+def is_left(place: Place) -> bool:
+    """Whether there is one whose directory somebody has removed."""
+    return network.is_connected(place.kernel_name)
 
 
 def is_running(place: Place) -> bool:
@@ -83,25 +96,23 @@ def _provide(program: Path, folder: Path) -> None:
         shutil.copy(program, folder)
 
 
-def _start_node(place: Place, namespace: str) -> None:
+def _start_node(place: Place, namespace: str) -> subprocess.Popen[bytes]:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "molecule"), "PYTHONUNBUFFERED": "1"}
     environment.pop("KUBECONFIG", None)
     with (place.folder / _LOG).open("wb") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "cluster.node", "outside", str(place.folder), namespace],
             env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
 
-def _wait_until_ready(place: Place) -> None:
+def _wait_until_ready(place: Place, node: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _SECONDS
-    time.sleep(1)
     while not _is_ready(place):
-        is_alive = bool(cgroups.processes(place.kernel_name))
-        if not is_alive or time.monotonic() > deadline:
+        if node.poll() is not None or time.monotonic() > deadline:
             said = (place.folder / _LOG).read_text()[-1500:].strip()
-            how = "did not become Ready" if is_alive else "has ended"
+            how = "did not become Ready" if node.returncode is None else "has ended"
             raise LabError(f"The node {how}; its logs are in {place.folder}, and it says: {said}")
         time.sleep(0.5)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster import Cluster, Refused, Status, connected
 from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.apply import FilePort
-from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.secret_file import Secret
+from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.secret_file import Secret, SecretsApi
 from cluster.made import load
 from integration.kubernetes.api import (
     NAMESPACES,
@@ -28,7 +28,7 @@ from registration_world import MakePi, Run
 class Elsewhere:
     """The session with a cluster whose kube-system has another uid, and perhaps a database that is full."""
 
-    def __init__(self, session: Cluster, uid: str, *, full: bool = False) -> None:
+    def __init__(self, session: SecretsApi, uid: str, *, full: bool = False) -> None:
         self._session, self._uid, self._full = session, uid, full
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.made import Cluster
-from integration.kubernetes.api import NAMESPACES, Api
+from integration.kubernetes.api import NAMESPACES, Api, service_account
 from lab.fleet import eventually
 from registration_cluster import NAME
 
@@ -16,10 +16,23 @@ SECONDS = 180
 """For a pod to be Ready, on a machine with other things to do."""
 
 
+EXECUTOR_RULES = [
+    # What the kubernetes executor needs for a job without services that run elsewhere:
+    # https://docs.gitlab.com/runner/executors/kubernetes/#configure-runner-api-permissions
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/attach", "pods/exec"], "verbs": ["create", "get", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["create", "delete", "get", "update"]},
+    {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
+]
+
+
 def create_runner(api: Api, cluster: Cluster, namespace: str, replicas: int = 1) -> None:
     """Run GitLab Runner with the Secret of the namespace as its directory, and the fake GitLab's authority in it."""
     authority = {"metadata": {"name": "authority"}, "data": {"ca.crt": cluster.ca_file.read_text()}}
     api.create(f"{NAMESPACES}/{namespace}/configmaps", authority)
+    service_account(api, namespace, RUNNER, EXECUTOR_RULES)
     api.create(_deployments(namespace), deployment(cluster.images["runner"], replicas))
 
 
@@ -39,6 +52,7 @@ def deployment(image: str, replicas: int) -> dict[str, Any]:
         {"configMap": {"name": "authority", "items": [{"key": "ca.crt", "path": "certs/ca.crt"}]}},
     ]
     pod = {
+        "serviceAccountName": RUNNER,
         "containers": [container],
         "volumes": [{"name": "config", "projected": {"defaultMode": 0o400, "sources": sources}}],
         "terminationGracePeriodSeconds": 10,
@@ -66,6 +80,11 @@ def log(api: Api, namespace: str, labels: str = f"app={RUNNER}") -> str:
     pods = api.get(f"{NAMESPACES}/{namespace}/pods?labelSelector={labels}")["items"]
     paths = [f"{NAMESPACES}/{namespace}/pods/{pod['metadata']['name']}/log" for pod in pods]
     return "\n".join(str(api.request("GET", path).body) for path in paths)
+
+
+def names(api: Api, namespace: str) -> list[str]:
+    """Of the pods that are there, those of jobs too."""
+    return [pod["metadata"]["name"] for pod in api.get(f"{NAMESPACES}/{namespace}/pods")["items"]]
 
 
 def _deployments(namespace: str) -> str:

@@ -16,7 +16,7 @@ from registration_cluster import NAME
 
 TAG = "in-a-pod"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def operator(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, namespa
     return Operator(directory, namespace, kubeconfig, cluster.context, cluster.api_token, options)
 
 
-def configure(api: Api, namespace: str, settings: str) -> None:
-    """Somebody writes settings into the entry of the Secret's config.toml."""
+def configure(api: Api, namespace: str, settings: str, tables: str = "") -> None:
+    """Somebody writes settings and tables into the entry of the Secret's config.toml."""
     path = f"{NAMESPACES}/{namespace}/secrets/{NAME}"
     content = decoded(api.get(path))["config.toml"].decode()
     assert content.count("[[runners]]\n") == 1
-    changed = content.replace("[[runners]]\n", f"[[runners]]\n{settings}")
+    changed = content.replace("[[runners]]\n", f"[[runners]]\n{settings}") + tables
     api.patch(path, {"data": encoded({"config.toml": changed.encode()})})
 
 
@@ -85,3 +85,25 @@ def test_a_pod_runs_as_the_machine_of_the_secret(
     assert operator.register(state="absent")["actions"] == ["deleted", "entry_removed"]
     assert runner not in [each["id"] for each in cluster.gitlab.runners()]
     assert not api.exists(f"{NAMESPACES}/{namespace}/secrets/{NAME}")
+
+
+def test_a_job_runs_in_a_pod_of_its_own(cluster: Cluster, api: Api, namespace: str, operator: Operator) -> None:
+    """With the real GitLab Runner and its executor kubernetes."""
+    if "helper" not in cluster.images:
+        pytest.skip("there was no real gitlab-runner with its gitlab-runner-helper on PATH when the cluster was made")
+    done = operator.register()
+    executor = f"""
+[runners.kubernetes]
+namespace = "{namespace}"
+image = "{cluster.images["job"]}"
+helper_image = "{cluster.images["helper"]}"
+pull_policy = ["if-not-present"]
+"""
+    configure(api, namespace, 'executor = "kubernetes"\n', executor)
+    pods.create_runner(api, cluster, namespace)
+    wait_until_online(cluster, api, namespace, done["runner"]["id"], done["system_id"])
+    job = cluster.gitlab.run_job(script=["echo hello from $(hostname)"], tag_list=[namespace], timeout=300)
+    assert job["status"] == "success", f"{job['trace']}\n{pods.log(api, namespace)}"
+    assert "hello from runner-" in job["trace"]
+    eventually(lambda: all(name.startswith(f"{pods.RUNNER}-") for name in pods.names(api, namespace)), 60)
+    assert operator.register()["actions"] == []

@@ -113,6 +113,8 @@ def operator(
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_documented_rights_are_enough(
     cluster: Cluster,
     place: Place,

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from cluster import program
 from cluster.access import ADMIN, USERS, kubeconfig, token_file
-from cluster.cgroups import hierarchies
+from cluster.cgroups import hierarchies, own_paths
 from cluster.choice import Named, Own, Tool, choose
 from cluster.components import commands, files
 from cluster.images import program_layer
+from cluster.made import require_at_hand
 from cluster.network import PODS, SERVICES, free_network
 from cluster.place import Place
 from cluster.tools import COMMANDS, gateway
@@ -85,6 +86,11 @@ def test_each_hierarchy_once() -> None:
         "": "/sys/fs/cgroup/unified",
     }
     assert [hierarchy.is_v2 for hierarchy in hierarchies(MOUNTS)] == [False, False, True]
+
+
+def test_the_way_back_to_the_own_cgroups() -> None:
+    text = "12:cpu,cpuacct:/user.slice\n1:name=systemd:/a:b\n0::/init.scope\n"
+    assert own_paths(text) == {"cpu,cpuacct": "/user.slice", "name=systemd": "/a:b", "": "/init.scope"}
 
 
 def test_a_network_that_is_free() -> None:
@@ -162,3 +168,13 @@ def test_a_docker_archive(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(contents[index["Layers"][0]]))) as layer:
         member = layer.getmember("pause")
     assert (member.size, member.mode) == (7, 0o755)
+
+
+def test_without_a_build_one_loud_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("cluster.made.choose", Own)
+    monkeypatch.setattr("cluster.own.require_means", lambda: None)
+    with pytest.raises(LabError, match=r"^NOT TESTED IN A REAL CLUSTER: .* `make kubernetes` builds one"):
+        require_at_hand()
+    monkeypatch.setattr("cluster.made.choose", lambda: Tool("kind"))
+    require_at_hand()
