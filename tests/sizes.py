@@ -23,7 +23,7 @@ def _size(variable: str, *, test: int, soak: int) -> int:
     return int(os.environ.get(variable, soak if SOAK else test))
 
 
-HISTORIES = _size("PIFLEET_HISTORIES", test=200, soak=20_000)
+HISTORIES = _size("PIFLEET_HISTORIES", test=120, soak=20_000)
 """Random histories of a small fleet."""
 EXAMPLES = _size("PIFLEET_EXAMPLES", test=100, soak=5_000)
 """Documents for each property of the config.toml editor."""
@@ -31,11 +31,11 @@ KILLS = _size("PIFLEET_KILLS", test=300, soak=10_000)
 """Kills of a process that replaces a file."""
 PLAY_HISTORIES = _size("PIFLEET_PLAY_HISTORIES", test=2, soak=200)
 """Histories in which whole plays are killed, of those that there are."""
-PLAY_KILLS = _size("PIFLEET_PLAY_KILLS", test=4, soak=200)
+PLAY_KILLS = _size("PIFLEET_PLAY_KILLS", test=2, soak=200)
 """Kills of whole plays in one history, of all the moments that there are."""
 ROUNDS = _size("PIFLEET_ROUNDS", test=1, soak=10)
 """Rounds in which two operators start a play at the same moment."""
-SECONDS = _size("PIFLEET_SECONDS", test=90, soak=1_000_000)
+SECONDS = _size("PIFLEET_SECONDS", test=60, soak=1_000_000)
 """Seconds that the tests of simulated Pis that take long may take together, in each Molecule scenario."""
 CORES = _size("PIFLEET_CORES", test=1, soak=20)
 """ansible-cores that the plays of one file run with, of those that are there."""
