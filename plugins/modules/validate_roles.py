@@ -17,7 +17,8 @@ options:
   roles:
     description:
       - Names of roles of this collection that the play imports, without C(pifleet.ci).
-      - The role C(gitlab_runner) is validated by M(pifleet.ci.gitlab_runner_preflight).
+      - Of the role C(gitlab_runner) only the arguments are validated. Its checks compare all hosts, and belong to
+        M(pifleet.ci.gitlab_runner_preflight).
     type: list
     elements: str
     required: true

@@ -58,8 +58,8 @@ def test_few_module_executions_per_pi(again: Play, lab: Lab) -> None:
 
 def most_tasks(name: str) -> int:
     if SCENARIO == "default":
-        return 14
-    return 31 if name == MANAGER else 18
+        return 13
+    return 30 if name == MANAGER else 17
 
 
 def test_few_tasks(again: Play, pis: dict[str, Host]) -> None:

@@ -35,6 +35,7 @@ def test_everything_that_is_wrong_is_said_at_once(play: Play) -> None:
     cases = {
         "settings of two roles": case("docker", "swarm", docker_users=["pi", "pj"], **twice),
         "arguments of two roles": case("docker", "swarm", docker_users={}, swarm_node_labels="rack", **twice),
+        "arguments of gitlab_runner": case("gitlab_runner", gitlab_runner_url="x", gitlab_runner_runners=7),
         "no role": case("docker", "dockers"),
         "a role that the play does not have": case("docker", "disk_space"),
     }
@@ -43,6 +44,7 @@ def test_everything_that_is_wrong_is_said_at_once(play: Play) -> None:
         "arguments of two roles": [
             "pi-01: Validation of arguments failed", "argument 'docker_users'", "argument 'swarm_node_labels'",
         ],
+        "arguments of gitlab_runner": ["pi-01: Validation of arguments failed", "'gitlab_runner_runners' must be a list"],
         "no role": ["roles has dockers, which is no role of pifleet.ci."],
         "a role that the play does not have": ["this play does not import the role pifleet.ci.disk_space"],
     }  # fmt: skip
@@ -56,14 +58,14 @@ def test_what_is_right_passes_and_a_role_that_is_not_named_is_not_validated(play
     assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
 
 
-ROLES = ["raspberry_pi", "docker", "swarm", "disk_space"]
+ROLES = ["raspberry_pi", "docker", "swarm", "disk_space", "gitlab_runner"]
 RUNS: dict[str, tuple[list[str], list[str]]] = {
     "all": ([], ROLES),
-    "one": (["--tags", "swarm,gitlab_runner"], ["swarm"]),
-    "none of them": (["--tags", "gitlab_runner"], []),
+    "two": (["--tags", "swarm,gitlab_runner"], ["swarm", "gitlab_runner"]),
+    "none of them": (["--tags", "always"], []),
     "tags of a playbook that imports it": (["--tags", "fleet"], ROLES),
     "one, and such tags": (["--tags", "fleet,swarm"], ROLES),
-    "all but one": (["--skip-tags", "docker"], ["raspberry_pi", "swarm", "disk_space"]),
+    "all but one": (["--skip-tags", "docker"], ["raspberry_pi", "swarm", "disk_space", "gitlab_runner"]),
 }
 
 
