@@ -44,7 +44,7 @@ def test_everything_that_is_wrong_is_said_at_once(play: Play) -> None:
         "arguments of two roles": [
             "pi-01: Validation of arguments failed", "argument 'docker_users'", "argument 'swarm_node_labels'",
         ],
-        "arguments of gitlab_runner": ["pi-01: Validation of arguments failed", "'gitlab_runner_runners' must be a list"],
+        "arguments of gitlab_runner": ["pi-01: Validation", "'gitlab_runner_runners' must be a list"],
         "no role": ["roles has dockers, which is no role of pifleet.ci."],
         "a role that the play does not have": ["this play does not import the role pifleet.ci.disk_space"],
     }  # fmt: skip
