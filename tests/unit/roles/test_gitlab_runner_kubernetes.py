@@ -117,6 +117,12 @@ def test_what_a_plain_runner_becomes(play: Play) -> None:
     assert objects["NetworkPolicy"]["spec"]["ingress"] == []
 
 
+def test_what_minus_e_gives_is_a_string(play: Play) -> None:
+    objects = by_kind(decided(play, gitlab_runner_stop_timeout="900", gitlab_runner_kubernetes_metrics="false"))
+    assert objects["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 900
+    assert objects["NetworkPolicy"]["spec"]["ingress"] == []
+
+
 def test_the_pod(play: Play) -> None:
     spec = by_kind(decided(play, gitlab_runner_stop_timeout=900))["Deployment"]["spec"]
     assert (spec["replicas"], spec["strategy"]["rollingUpdate"]) == (1, {"maxSurge": 1, "maxUnavailable": 0})
@@ -140,7 +146,7 @@ def test_what_settings_change(play: Play) -> None:
     }
     container = {"env": [{"name": "NO_PROXY", "value": "10.0.0.0/8"}], "resources": {"limits": {"memory": "512Mi"}}}
     cases: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-        "ca": ([], {"gitlab_runner_ca_file": "tls/ca.crt"}),
+        "ca": ([], {"gitlab_runner_ca_file": "tls/ca.crt", "gitlab_runner_url": "https://GitLab.example.com:8443"}),
         "cache": ([], {"gitlab_runner_kubernetes_cache_volume": {"size": "10Gi", "storage_class": "nfs"}}),
         "open": (
             [],
@@ -167,7 +173,7 @@ def test_what_settings_change(play: Play) -> None:
         for source in template["spec"]["volumes"][0]["projected"]["sources"]
         for item in next(iter(source.values()))["items"]
     ]
-    assert paths == ["config.toml", ".runner_system_id", "certs/gitlab.example.com.crt"]
+    assert paths == ["config.toml", ".runner_system_id", "certs/GitLab.example.com.crt"]
     assert (
         template["metadata"]["annotations"]
         != objects["pod"]["Deployment"]["spec"]["template"]["metadata"]["annotations"]
@@ -265,6 +271,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "a of pi-01 has another executor than kubernetes",
     ),
     "privileged": ({"gitlab_runner_runners": [runner(privileged=True)]}, "kubernetes of pi-01 has privileged"),
+    "privileged, and a string": (
+        {"gitlab_runner_runners": [{**runner(privileged=True), "allow_privileged": "false"}]},
+        "kubernetes of pi-01 has privileged",
+    ),
     "listen_address": ({"gitlab_runner_global": {"listen_address": ":1"}}, "gitlab_runner_global has a listen_address"),
     "credentials": (
         {"gitlab_runner_registry_credentials": {"r.example.com": {"username": "a", "password": "b"}}},

@@ -120,6 +120,7 @@ def test_only_what_differs_is_done(play: Play, tls: dict[str, Any]) -> None:
         "removed": (there, absent, ["uninstall.yml"]),
         "removed, the data is kept": (kept, absent, []),
         "the data as well": (kept, {**absent, "s3_cache_remove_data": True}, ["uninstall.yml"]),
+        "not the data, as -e says it": (kept, {**absent, "s3_cache_remove_data": "false"}, []),
         "somebody else's": (host(containers={NAME: OURS | {"labels": {}}}), absent, []),
         "data of before": (kept, {}, ["install.yml"]),
     }
