@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.cache import cache_problems
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.memory import memory_limits
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import CONFIG_OPTIONS
@@ -41,10 +40,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        if TOMLKIT_IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
-        if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR, requests=IMPORT_ERROR)
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = str((task_vars or {}).get("inventory_hostname", ""))
         problems = [

@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.difference import config_differs
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
@@ -27,10 +26,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        if TOMLKIT_IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
-        if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR, requests=IMPORT_ERROR)
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = str(task_vars.get("inventory_hostname", ""))
         try:

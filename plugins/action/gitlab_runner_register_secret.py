@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
 from ansible_collections.pifleet.ci.plugins.plugin_utils._kubernetes.cluster import (
@@ -35,13 +34,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        for library, missing in (
-            ("tomlkit>=0.13", TOMLKIT_IMPORT_ERROR),
-            ("requests>=2.32, urllib3>=2", IMPORT_ERROR),
-            ("kubernetes>=31", KUBERNETES_IMPORT_ERROR),
-        ):
-            if missing:
-                raise AnsibleActionFail(missing_required_lib(library, reason="on the control node"))
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR, requests=IMPORT_ERROR, kubernetes=KUBERNETES_IMPORT_ERROR)
         options = checked_arguments(self, SECRET_ARGUMENT_SPEC)
         inventory_name = str((task_vars or {}).get("inventory_hostname", ""))
         # a cluster has many namespaces, and each its own runners

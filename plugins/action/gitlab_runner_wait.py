@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.errors import GitLabError
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.options import GITLAB_OPTIONS, Connections
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
@@ -42,8 +41,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply = super().run(tmp, task_vars)
         del tmp
-        if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
+        require_libraries(requests=IMPORT_ERROR)
         options = checked_arguments(self, ARGUMENT_SPEC)
         host = (task_vars or {}).get("inventory_hostname")
         runners, connections = options["runners"], options["connections"] or [{}] * len(options["runners"])

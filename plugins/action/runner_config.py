@@ -12,9 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import (
     ConfigTomlError,
     MissingEntryError,
@@ -85,8 +84,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        if TOMLKIT_IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("tomlkit>=0.13", reason="on the control node"))
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR)
         arguments = checked_arguments(self, ARGUMENT_SPEC)
         if arguments["api_token"] and not arguments["url"]:
             raise AnsibleActionFail("api_token is given without url; give the address of its GitLab as well.")
@@ -173,8 +171,7 @@ class ActionModule(ActionBase):
         result["diff"] += [deletion_shown(runner, owner.url) for runner in found.leaving.values()]
 
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
-        if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
+        require_libraries(requests=IMPORT_ERROR)
         return Connections(self._loader.path_dwim).get(options)
 
 

@@ -8,9 +8,8 @@ from functools import cache, partial
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments, require_libraries
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import ConfigTomlError, merge, parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.options import SETTINGS_OPTIONS
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import redacted_diff
@@ -76,12 +75,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         reply: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        for library, missing in (
-            ("tomlkit>=0.13", TOMLKIT_IMPORT_ERROR),
-            ("kubernetes>=31", KUBERNETES_IMPORT_ERROR),
-        ):
-            if missing:
-                raise AnsibleActionFail(missing_required_lib(library, reason="on the control node"))
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR, kubernetes=KUBERNETES_IMPORT_ERROR)
         options = checked_arguments(self, ARGUMENT_SPEC)
         inventory_name = str((task_vars or {}).get("inventory_hostname", ""))
         if options["api_token"] and not options["url"]:
@@ -169,6 +163,5 @@ class ActionModule(ActionBase):
         result["diff"] += [deletion_shown(runner, owner.url) for runner in found.leaving.values()]
 
     def _gitlab(self, options: dict[str, Any]) -> GitLab:
-        if IMPORT_ERROR:
-            raise AnsibleActionFail(missing_required_lib("requests>=2.32, urllib3>=2", reason="on the control node"))
+        require_libraries(requests=IMPORT_ERROR)
         return Connections(self._loader.path_dwim).get(options)

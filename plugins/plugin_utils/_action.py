@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of a task, checked against what the action declares."""
+"""What the actions have in common: the libraries that they need, and their arguments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
 
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
+
+_REQUIREMENTS = {"tomlkit": "tomlkit>=0.13", "requests": "requests>=2.32, urllib3>=2", "kubernetes": "kubernetes>=31"}
+
+
+def require_libraries(**import_errors: str | None) -> None:
+    """Raise AnsibleActionFail for a library that is missing. import_errors: by library, None for one that is there."""
+    for library, error in import_errors.items():
+        if error:
+            raise AnsibleActionFail(missing_required_lib(_REQUIREMENTS[library], reason="on the control node"))
 
 
 def checked_arguments(action: ActionBase, spec: dict[str, Any]) -> dict[str, Any]:
