@@ -25,21 +25,6 @@ description:
   - A run that has nothing to do sends one C(GET /runners/:id) and one C(POST /runners/verify) to GitLab for each
     runner, reads the Secret once and writes nothing.
 options:
-  kubeconfig:
-    description:
-      - The kubeconfig on the control node. E(KUBECONFIG) and C(~/.kube/config) are not looked at unless given here.
-      - A relative path starts at the playbook's directory.
-    type: path
-    required: true
-  context:
-    description: The context of the kubeconfig. Its current context is never used.
-    type: str
-    required: true
-  namespace:
-    description:
-      - The namespace of the Secret. It is not created.
-    type: str
-    required: true
   secret_name:
     description:
       - The name of the Secret. It is created and, with the last entry, deleted. Keys of others in it stay.
@@ -61,9 +46,8 @@ seealso:
   - name: Registration, and what it survives
     description: What happens when the namespace is deleted, the token is reset, the play is killed.
     link: https://github.com/pifleet/ci/blob/main/docs/registration.md
-requirements:
-  - kubernetes 31 or newer (on the control node)
 extends_documentation_fragment:
+  - pifleet.ci.secret
   - pifleet.ci.registration
   - pifleet.ci.gitlab
   - pifleet.ci.gitlab.action

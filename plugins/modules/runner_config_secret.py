@@ -17,20 +17,6 @@ description:
     written it since it was read.
   - Runs on the control node and needs no connection to a host.
 options:
-  kubeconfig:
-    description:
-      - The kubeconfig on the control node. E(KUBECONFIG) and C(~/.kube/config) are not looked at unless given here.
-      - A relative path starts at the playbook's directory.
-    type: path
-    required: true
-  context:
-    description: The context of the kubeconfig. Its current context is never used.
-    type: str
-    required: true
-  namespace:
-    description: The namespace of the Secret.
-    type: str
-    required: true
   secret_name:
     description: The name of the Secret.
     type: str
@@ -78,8 +64,8 @@ options:
     default: 30
 requirements:
   - tomlkit 0.13 or newer (on the control node)
-  - kubernetes 31 or newer (on the control node)
 extends_documentation_fragment:
+  - pifleet.ci.secret
   - pifleet.ci.gitlab
 notes:
   - The user of the context needs V(get), V(create), V(patch) and V(delete) for V(secrets) in the namespace, and V(get)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pifleet.ci.plugins.action.runner_config import ARGUMENT_SPEC
-from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config, runner_config_file
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config import merge as config
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.validate import SchemaError, validate_settings
+from documentation import documented_aspects
 from unit.config.strategies import LEAVES, SCHEMA
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "config-toml.md").read_text(encoding="utf-8")
@@ -46,14 +46,7 @@ def test_the_table_of_options() -> None:
 
 
 def test_the_stub_documents_the_arguments_of_the_action() -> None:
-    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    options = yaml.safe_load(runner_config.DOCUMENTATION)["options"]
-    described = {
-        name: {key: option[key] for key in ("type", "default", "choices", "elements") if key in option}
-        for name in shared | options
-        if (option := shared.get(name, {}) | options.get(name, {}))
-    }
-    assert described == {
+    assert documented_aspects(runner_config) == {
         name: {key: value for key, value in argument.items() if key != "no_log"}
         for name, argument in ARGUMENT_SPEC.items()
     }

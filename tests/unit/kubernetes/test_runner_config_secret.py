@@ -9,15 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible_collections.pifleet.ci.plugins.action import runner_config_secret as action
-from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment
 from ansible_collections.pifleet.ci.plugins.modules import runner_config_secret as stub
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.merge import parse
 from ansible_collections.pifleet.ci.plugins.plugin_utils._config.reload import restart_checksum
+from documentation import documented_aspects
 from registration_cluster import NAME, NAMESPACE, Clusters, InCluster
 from registration_fixtures import clusters, home, server, world
 from registration_world import World
@@ -164,15 +163,7 @@ def test_only_what_is_read_at_the_start_has_a_part_in_the_checksum() -> None:
 
 
 def test_the_stub_documents_the_arguments_of_the_action() -> None:
-    shared = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
-    options = yaml.safe_load(stub.DOCUMENTATION)["options"]
-    aspects = ("type", "default", "choices", "elements", "required")
-    described = {
-        name: {aspect: option[aspect] for aspect in aspects if aspect in option}
-        for name in shared | options
-        if (option := shared.get(name, {}) | options.get(name, {}))
-    }
-    assert described == {
+    assert documented_aspects(stub) == {
         name: {key: value for key, value in argument.items() if key != "no_log"}
         for name, argument in action.ARGUMENT_SPEC.items()
     }

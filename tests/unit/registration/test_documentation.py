@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pifleet.ci.plugins.action import gitlab_runner_wait as wait_action
-from ansible_collections.pifleet.ci.plugins.doc_fragments.gitlab import ModuleDocFragment as GitLabFragment
-from ansible_collections.pifleet.ci.plugins.doc_fragments.registration import ModuleDocFragment as RegistrationFragment
 from ansible_collections.pifleet.ci.plugins.modules import (
     gitlab_runner_register,
     gitlab_runner_register_secret,
@@ -24,21 +22,7 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.options i
     RUNNERS_OPTION,
     SECRET_ARGUMENT_SPEC,
 )
-
-FRAGMENTS = {
-    "pifleet.ci.gitlab": GitLabFragment.DOCUMENTATION,
-    "pifleet.ci.registration": RegistrationFragment.DOCUMENTATION,
-}
-
-
-def documented_options(stub: Any) -> dict[str, dict[str, Any]]:
-    """The options of a module with those of its fragments; what it says itself goes before what they say."""
-    document = yaml.safe_load(stub.DOCUMENTATION)
-    options: dict[str, dict[str, Any]] = document.get("options", {})
-    for name in document["extends_documentation_fragment"]:
-        for option, shared in yaml.safe_load(FRAGMENTS.get(name, "{}")).get("options", {}).items():
-            options[option] = {**shared, **options.get(option, {})}
-    return options
+from documentation import ASPECTS, documented_options
 
 
 @pytest.mark.parametrize(
@@ -53,7 +37,7 @@ def test_options_agree(stub: Any, specified: dict[str, Any]) -> None:
     documented = documented_options(stub)
     assert set(documented) == set(specified)
     for name, spec in specified.items():
-        for aspect in ("type", "default", "choices", "required", "elements"):
+        for aspect in ASPECTS:
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 
 
@@ -61,7 +45,7 @@ def test_options_of_a_runner_agree() -> None:
     documented = documented_options(gitlab_runner_register)["runners"]["suboptions"]
     assert set(documented) == set(RUNNERS_OPTION["options"])
     for name, spec in RUNNERS_OPTION["options"].items():
-        for aspect in ("type", "default", "choices", "required", "elements"):
+        for aspect in ASPECTS:
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 
 
@@ -69,7 +53,7 @@ def test_options_of_config_agree() -> None:
     documented = yaml.safe_load(gitlab_runner_register.DOCUMENTATION)["options"]["config"]["suboptions"]
     assert set(documented) == set(COMPARED_OPTIONS)
     for name, spec in COMPARED_OPTIONS.items():
-        for aspect in ("type", "default", "choices", "required", "elements"):
+        for aspect in ASPECTS:
             assert documented[name].get(aspect) == spec.get(aspect), (name, aspect)
 
 
