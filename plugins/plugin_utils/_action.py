@@ -9,6 +9,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
+from ansible_collections.pifleet.ci.plugins.plugin_utils._workers import share_objects_with_workers
 
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
@@ -30,3 +31,7 @@ def checked_arguments(action: ActionBase, spec: dict[str, Any]) -> dict[str, Any
     except AnsibleError as error:
         raise AnsibleActionFail(mask_tokens(str(error))) from None
     return arguments
+
+
+# Ansible imports an action before it forks the workers that run it.
+share_objects_with_workers()
