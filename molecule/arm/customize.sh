@@ -19,9 +19,10 @@ depmod -b "$root" "$(ls "$root/usr/lib/modules")"
 
 echo raspberrypi >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 raspberrypi\n' >"$root/etc/hosts"
+# Beside other work udev takes longer than systemd's 90 seconds to find the partition, and the machine stays in emergency mode.
 cat >"$root/etc/fstab" <<'FSTAB'
 /dev/vda / ext4 defaults,noatime 0 0
-/dev/vdb /boot/firmware vfat defaults 0 0
+/dev/vdb /boot/firmware vfat defaults,x-systemd.device-timeout=15min 0 0
 FSTAB
 
 # QEMU's user networking: https://www.qemu.org/docs/master/system/devices/net.html
