@@ -48,10 +48,10 @@ def test_the_container_is_another_one_with_other_options(play: Play) -> None:
 def test_more_mounts_are_added_to_those_of_the_role(play: Play) -> None:
     mounts = [
         {"source": "/srv/ca", "target": "/ca", "read_only": True},
-        {"source": "v", "target": "/v", "type": "volume"},
+        {"source": "data", "target": "/data", "type": "volume"},
     ]
     [found] = decisions(play, {}, "container_mounts", gitlab_runner_container_options={"mounts": mounts})
-    assert [mount["target"] for mount in found] == ["/etc/gitlab-runner", "/var/run/docker.sock", "/ca", "/v"]
+    assert [mount["target"] for mount in found] == ["/etc/gitlab-runner", "/var/run/docker.sock", "/ca", "/data"]
     assert found[2:] == [{"type": "bind", **mounts[0]}, mounts[1]]
 
 
@@ -81,6 +81,14 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "environment that is no string": (
         {"env": {"HTTPS_PROXY": "http://proxy:3128", "TRACE": True, "PORT": 1}}, {},
         "gitlab_runner_container_options.env takes strings only, so write the value with quotes: PORT, TRACE"
+    ),
+    "a string in place of a list": (
+        {"dns_servers": "192.0.2.1"}, {},
+        "gitlab_runner_container_options.dns_servers must be a list also where it has one element"
+    ),
+    "options of no logging driver": (
+        {"log_options": {"max-file": "2"}}, SERVICE,
+        "gitlab_runner_container_options has log_options, which are those of a log_driver"
     ),
     "an option that does not exist": ({"memroy": "256M"}, {}, "memroy"),
 }  # fmt: skip
