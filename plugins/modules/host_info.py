@@ -196,6 +196,11 @@ units:
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}
+outdated_units:
+  description: Those of O(query.units) whose files have changed since systemd has read them (C(NeedDaemonReload)).
+  returned: success
+  type: list
+  elements: str
 groups:
   description: The members of each group in O(query.groups), empty if there is no such group.
   returned: success
@@ -337,6 +342,7 @@ FIRMWARE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 HWMON = "/sys/class/hwmon/hwmon*/name"
 THROTTLING = ("under-voltage", "capped frequency", "throttling", "soft temperature limit")
 TCP_SOCKETS = ("/proc/net/tcp", "/proc/net/tcp6")
+UNIT_PROPERTIES = "UnitFileState,ActiveState,NeedDaemonReload"
 SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
 
 
@@ -429,16 +435,17 @@ def package_states(names: list[str]) -> dict[str, Any]:
     }
 
 
-def unit_states(names: list[str]) -> dict[str, dict[str, str]]:
+def unit_states(names: list[str]) -> dict[str, Any]:
     """systemctl prints one block of lines for each unit, in the order of the arguments, with an empty line between."""
-    if not names:
-        return {}
-    shown = output_of("systemctl", "show", "--property=UnitFileState,ActiveState", "--", *names)
+    shown = output_of("systemctl", "show", f"--property={UNIT_PROPERTIES}", "--", *names) if names else ""
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
-    blocks += [{}] * (len(names) - len(blocks))
+    found = dict(zip(names, blocks + [{}] * (len(names) - len(blocks))))
     return {
-        name: {"enabled": block.get("UnitFileState", ""), "active": block.get("ActiveState", "")}
-        for name, block in zip(names, blocks)
+        "units": {
+            name: {"enabled": block.get("UnitFileState", ""), "active": block.get("ActiveState", "")}
+            for name, block in found.items()
+        },
+        "outdated_units": [name for name, block in found.items() if block.get("NeedDaemonReload") == "yes"],
     }
 
 
@@ -625,7 +632,7 @@ def main() -> None:
         cgroup_controllers=cgroup_controllers(),
         throttling=throttling() if query["throttling"] else None,
         **package_states(query["packages"]),
-        units=unit_states(query["units"]),
+        **unit_states(query["units"]),
         groups={name: members(name) for name in query["groups"]},
         users=[name for name in query["users"] if exists(name)],
         time=time.time(),
