@@ -206,6 +206,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {}, {**one(), **SHARED, **LOGINS},
         "pi-01 does not have the logins of gitlab_runner_registry_credentials yet: run the playbook pifleet.ci.site"
     ),
+    "a number that YAML has shortened": (
+        {}, one(args={"A": "1.10", "B": 1.1, "C": 2, "D": True, "E": None, "F": ["x"]}),
+        "are a mapping with strings, so write the value with quotes: B of tools:1, E of tools:1, F of tools:1."
+    ),
+    "arguments that are no mapping": ({}, one(args="A=1"), "so write the value with quotes: tools:1."),
     "none at a time": ({}, {**one(), "job_images_throttle": 0}, "job_images_throttle must be at least 1"),
 }  # fmt: skip
 
