@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from plays.cores import on_every_core, on_one_core
-from plays.play import Play
+from plays.play import ROOT, Play
 from test_package import CONTAINER, all_refused, decided, host
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,17 @@ def test_the_container_is_another_one_with_other_options(play: Play) -> None:
     assert decisions(play, labels, *names[:2], gitlab_runner_container_options=other) == [True, True]
     assert decisions(play, labels, *names) == [True, True, {}], "options that are not given any more"
     assert decisions(play, {"maintainer": "GitLab Inc."}, *names) == [False, False, {}]
+
+
+@on_one_core
+def test_a_result_that_may_have_a_secret_is_not_shown(play: Play) -> None:
+    splunk = {"log_driver": "splunk", "log_options": {"splunk-token": "176FCEBF"}}
+    for options, expected in (({}, False), ({"memory": "256M"}, False), (OPTIONS, True), (splunk, True)):
+        found = decisions(play, {}, "container_may_have_secrets", gitlab_runner_container_options=options)
+        assert found == [expected]
+    tasks = ROOT / "roles" / "gitlab_runner" / "tasks"
+    for name in ("container", "service"):
+        assert 'no_log: "{{ _gitlab_runner_container_may_have_secrets }}"' in (tasks / f"{name}.yml").read_text()
 
 
 @on_one_core
