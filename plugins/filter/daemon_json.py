@@ -7,7 +7,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.pifleet.ci.plugins.plugin_utils._daemon_json import DaemonJsonError, effect, merged, parsed
+from ansible_collections.pifleet.ci.plugins.plugin_utils._daemon_json import (
+    DaemonJsonError,
+    effect,
+    has_credentials,
+    merged,
+    parsed,
+)
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 
 DOCUMENTATION = r"""
@@ -55,7 +61,8 @@ _value:
   description:
     - A dictionary. C(problem) says why the file cannot be merged, and is empty if it can. C(config) is the merged
       content and C(content) its text; the file's own if nothing is to be changed. C(differs) says whether the file has
-      to be written. C(effect) is C(none), C(reload) or C(restart).
+      to be written. C(effect) is C(none), C(reload) or C(restart). C(secret) says whether the file has credentials, now
+      or then, and thus may not be shown.
   type: dict
 """
 
@@ -73,7 +80,14 @@ def daemon_json(
         present = None if text is None else parsed(text)
         config = merged(present, to_plain(options or {}), additions)
     except DaemonJsonError as error:
-        return {"problem": str(error), "config": {}, "content": text, "differs": False, "effect": "none"}
+        return {
+            "problem": str(error),
+            "config": {},
+            "content": text,
+            "differs": False,
+            "effect": "none",
+            "secret": True,
+        }
     differs = config != present
     return {
         "problem": "",
@@ -81,6 +95,7 @@ def daemon_json(
         "content": json.dumps(config, indent=4, ensure_ascii=False) + "\n" if differs else text,
         "differs": differs,
         "effect": _effect(present, running, config),
+        "secret": has_credentials(present or {}) or has_credentials(config),
     }
 
 

@@ -55,6 +55,7 @@ class FileSnapshot:
     uid: int = 0
     gid: int = 0
     mtime_ns: int = 0
+    links: int = 1  # names that it has, see link(2)
 
     @property
     def sha256(self) -> str | None:
@@ -97,7 +98,9 @@ def read(path: str, follow: bool = True) -> FileSnapshot:
                 what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
                 raise FileError(f"{path} is {what}.")
             mode = stat.S_IMODE(status.st_mode)
-            return FileSnapshot(real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns)
+            return FileSnapshot(
+                real, file.read(), mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_nlink
+            )
 
 
 def read_filled(path: str, follow: bool = True) -> FileSnapshot:
@@ -131,7 +134,8 @@ def replace(
     pending: an empty file that is there before another content is, for whoever has to act on that and may die first.
     check: only say what would be done.
 
-    A missing parent directory is made with mode 0700. Raises FileError or FileConflict; the old file is then intact,
+    A missing parent directory is made with mode 0700. A file with several names is refused, for rename(2) gives the new
+    content to one of them only. Raises FileError or FileConflict; the old file is then intact,
     and where there was no directory there is none.
     """
     with one_sentence(path, "written"):
@@ -234,6 +238,11 @@ def _plan(
     if expected is not None and (seen.sha256 or "absent") != expected:
         raise FileConflict(f"{path} was changed by somebody else since it was read; nothing was written.")
     same = seen.content == content and seen.mode == mode and uid in (None, seen.uid) and gid in (None, seen.gid)
+    if not same and seen.links > 1:
+        raise FileError(
+            f"{path} has {seen.links} names (hard links), which a replacement would part; nothing was written: remove "
+            f"the others, or make them symbolic links; see `find / -xdev -samefile {seen.path}`."
+        )
     return Replacement(seen, not same)
 
 

@@ -196,6 +196,11 @@ units:
   returned: success
   type: dict
   sample: {"docker.service": {"enabled": enabled, "active": active}}
+outdated_units:
+  description: Those of O(query.units) whose files have changed since systemd has read them (C(NeedDaemonReload)).
+  returned: success
+  type: list
+  elements: str
 groups:
   description: The members of each group in O(query.groups), empty if there is no such group.
   returned: success
@@ -328,7 +333,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pifleet.ci.plugins.module_utils import _atomic_file as atomic_file
-from ansible_collections.pifleet.ci.plugins.module_utils._docker_api import Engine, EngineError, InvalidName
+from ansible_collections.pifleet.ci.plugins.module_utils._docker_state import docker_state
 
 OS_RELEASE = "/etc/os-release"
 CGROUP_V2 = "/sys/fs/cgroup/cgroup.controllers"
@@ -337,7 +342,7 @@ FIRMWARE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 HWMON = "/sys/class/hwmon/hwmon*/name"
 THROTTLING = ("under-voltage", "capped frequency", "throttling", "soft temperature limit")
 TCP_SOCKETS = ("/proc/net/tcp", "/proc/net/tcp6")
-SWARM_FIELDS = ("LocalNodeState", "NodeID", "NodeAddr", "ControlAvailable", "Error", "RemoteManagers")
+UNIT_PROPERTIES = "UnitFileState,ActiveState,NeedDaemonReload"
 
 
 def output_of(*command: str) -> str:
@@ -429,16 +434,17 @@ def package_states(names: list[str]) -> dict[str, Any]:
     }
 
 
-def unit_states(names: list[str]) -> dict[str, dict[str, str]]:
+def unit_states(names: list[str]) -> dict[str, Any]:
     """systemctl prints one block of lines for each unit, in the order of the arguments, with an empty line between."""
-    if not names:
-        return {}
-    shown = output_of("systemctl", "show", "--property=UnitFileState,ActiveState", "--", *names)
+    shown = output_of("systemctl", "show", f"--property={UNIT_PROPERTIES}", "--", *names) if names else ""
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n")]
-    blocks += [{}] * (len(names) - len(blocks))
+    found = dict(zip(names, blocks + [{}] * (len(names) - len(blocks))))
     return {
-        name: {"enabled": block.get("UnitFileState", ""), "active": block.get("ActiveState", "")}
-        for name, block in zip(names, blocks)
+        "units": {
+            name: {"enabled": block.get("UnitFileState", ""), "active": block.get("ActiveState", "")}
+            for name, block in found.items()
+        },
+        "outdated_units": [name for name, block in found.items() if block.get("NeedDaemonReload") == "yes"],
     }
 
 
@@ -494,93 +500,6 @@ def listening_tcp_ports() -> set[int]:
     return found
 
 
-def engine_state(engine: Engine, query: dict[str, Any]) -> dict[str, Any]:
-    """Raises EngineError."""
-    info = engine.get("/info")
-    swarm = {field: info["Swarm"].get(field) for field in SWARM_FIELDS}
-    return {
-        "engine": {
-            "version": info["ServerVersion"],
-            "swarm": swarm,
-            "containers": info["Containers"],
-            "images": info["Images"],
-        },
-        "engine_error": "",
-        "containers": {name: container(engine.get("/containers/{}/json", name)) for name in query["containers"]},
-        "images": {name: image_id(engine, name) for name in query["images"]},
-        "labelled_images": {label: labelled_images(engine, label) for label in query["labelled_images"]},
-        # a manager without a majority of its managers answers nothing about services
-        **services(engine, query["services"] if swarm["ControlAvailable"] and not swarm["Error"] else []),
-    }
-
-
-def image_id(engine: Engine, name: str) -> str | None:
-    """No engine has an image whose name is none, and that says nothing about the engine."""
-    try:
-        found = engine.get("/images/{}/json", name) or {}
-    except InvalidName:
-        return None
-    return found.get("Id")
-
-
-def container(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What is returned of a container. Its environment, which may hold secrets, is not."""
-    if found is None:
-        return None
-    config, host = found["Config"], found["HostConfig"]
-    return {
-        "image": config["Image"],
-        "image_id": found["Image"],
-        "running": found["State"]["Running"],
-        "restart_policy": host["RestartPolicy"]["Name"],
-        "stop_signal": config.get("StopSignal"),
-        "stop_timeout": config.get("StopTimeout"),
-        "labels": config["Labels"] or {},
-        "mounts": [
-            {
-                "type": mount["Type"],
-                "source": mount.get("Source"),
-                "target": mount["Target"],
-                "read_only": mount.get("ReadOnly", False),
-            }
-            for mount in host.get("Mounts") or []
-        ],
-    }
-
-
-def labelled_images(engine: Engine, label: str) -> dict[str, str]:
-    """The value of the label by reference. An image that another one has replaced has no reference any more."""
-    found = engine.get("/images/json", filters={"label": [label]})
-    return {
-        reference: each["Labels"][label]
-        for each in found
-        for reference in each["RepoTags"] or []
-        if reference != "<none>:<none>"
-    }
-
-
-def services(engine: Engine, names: list[str]) -> dict[str, list[str]]:
-    """The engine's filter takes prefixes of names, and several of them as alternatives."""
-    found = engine.get("/services", filters={"name": names}) if names else []
-    states = {each["Spec"]["Name"]: (each.get("UpdateStatus") or {}).get("State") for each in found}
-    return {
-        "services": [name for name in names if name in states],
-        "updating_services": [name for name in names if states.get(name) == "updating"],
-    }
-
-
-def without_engine(query: dict[str, Any], error: EngineError) -> dict[str, Any]:
-    return {
-        "engine": None,
-        "engine_error": str(error),
-        "containers": dict.fromkeys(query["containers"]),
-        "images": dict.fromkeys(query["images"]),
-        "labelled_images": {label: {} for label in query["labelled_images"]},
-        "services": [],
-        "updating_services": [],
-    }
-
-
 def main() -> None:
     names = {"type": "list", "elements": "str", "default": []}
     spec: dict[str, Any] = {
@@ -604,10 +523,6 @@ def main() -> None:
     )
     query = module.params["query"]
     try:
-        engine = engine_state(Engine(), query)
-    except EngineError as error:
-        engine = without_engine(query, error)
-    try:
         files = {path: text_file(path) for path in query["files"]}
         checksums = {path: checksum(path) for path in query["checksums"]}
     except atomic_file.FileError as error:
@@ -625,7 +540,7 @@ def main() -> None:
         cgroup_controllers=cgroup_controllers(),
         throttling=throttling() if query["throttling"] else None,
         **package_states(query["packages"]),
-        units=unit_states(query["units"]),
+        **unit_states(query["units"]),
         groups={name: members(name) for name in query["groups"]},
         users=[name for name in query["users"] if exists(name)],
         time=time.time(),
@@ -633,7 +548,7 @@ def main() -> None:
         checksums=checksums,
         directories={path: directory(path) for path in query["directories"]},
         listening_tcp_ports=[port for port in query["tcp_ports"] if port in listening],
-        **engine,
+        **docker_state(query),
     )
 
 

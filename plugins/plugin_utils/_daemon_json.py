@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.pifleet.ci.plugins.plugin_utils._config.redaction import SECRET_NAME, scrubbed
+
 Config = dict[str, Any]
 
 # json-file, the engine's own default, grows without bounds and fills an SD card. `local` is bounded and compresses;
@@ -81,6 +83,21 @@ def effect(running: Config, wanted: Config) -> str:
     if not changed:
         return "none"
     return "reload" if changed <= RELOADED and changed - wanted.keys() <= RESET else "restart"
+
+
+def has_credentials(config: Config) -> bool:
+    """Whether a password or the like stands in it: in the address of a proxy, or under a name that says so."""
+    proxies = config.get("proxies")
+    in_proxies = isinstance(proxies, dict) and any("@" in str(address) for address in proxies.values())
+    return in_proxies or _is_secret("", config)
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_is_secret(key, item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(_is_secret("", item) for item in value)
+    return isinstance(value, str) and value != "" and (bool(SECRET_NAME.search(name)) or scrubbed(value) != value)
 
 
 def _log(driver: str | None) -> Config:

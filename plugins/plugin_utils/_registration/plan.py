@@ -29,6 +29,7 @@ from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.model import (
     NO_SYSTEM_ID,
+    NOTE_LIMIT,
     Credential,
     Manager,
     Runner,
@@ -41,6 +42,8 @@ from ansible_collections.pifleet.ci.plugins.plugin_utils._registration.model imp
     EntryStatus,
     ObservedState,
     attribute_changes,
+    users_part,
+    with_key,
 )
 
 
@@ -194,6 +197,7 @@ def _keep(desired: DesiredRunner, observed: ObservedState) -> list[Step]:
     if observed.runner:
         _require_scope(desired, observed.runner)
         changes = attribute_changes(desired, observed.runner)
+        _require_room(desired, observed.runner, changes)
         steps += [UpdateRunner(observed.runner, changes, adopted)] if changes else []
     if observed.duplicate_entries or not observed.system_id_seeded or _entry_differs(desired, observed):
         steps.append(WriteEntry(observed.entry, observed.duplicate_entries, observed.verified_credential))
@@ -322,4 +326,15 @@ def _require_scope(desired: DesiredRunner, runner: Runner) -> None:
         raise UnsafeChange(
             f"Runner {runner.id} is a {runner.runner_type} runner{' of ' + has if has else ''}, but {scope} is wanted, "
             "and GitLab cannot move a runner: run once with state: absent (and the old place), then again."
+        )
+
+
+def _require_room(desired: DesiredRunner, runner: Runner, changes: Mapping[str, Any]) -> None:
+    """Somebody's note is not shortened, and GitLab would refuse the longer one after other steps were done."""
+    if len(changes.get("maintenance_note", "")) > NOTE_LIMIT:
+        room = NOTE_LIMIT - len(with_key("", desired.key)) - 1
+        raise UnsafeChange(
+            f"The maintenance note of runner {runner.id} has {len(users_part(runner.note or ''))} characters, and with "
+            f"our key ({desired.key}) it may have {room}: shorten it in GitLab, or say with maintenance_note what it "
+            "becomes."
         )

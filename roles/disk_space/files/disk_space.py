@@ -55,7 +55,7 @@ class State:
         state = cls(path)
         if not os.path.exists(path):
             atomic_file.replace(path, state.record(), mode=0o644)
-        found = _json(path)
+        found = _json(path, drained=bool, message=str, memory=dict)
         state.drained, state.message, state.memory = found["drained"], found["message"], found["memory"]
         return state
 
@@ -94,7 +94,7 @@ class History:
         """Raises StateError and FileError."""
         if not os.path.exists(path):
             return cls(path)
-        found = _json(path)
+        found = _json(path, usage=dict, checked_at=int, cleaned_at=int)
         return cls(path, found["usage"], found["checked_at"], found["cleaned_at"])
 
     def write(self) -> None:
@@ -103,12 +103,13 @@ class History:
         atomic_file.replace(self.path, (json.dumps(shown) + "\n").encode(), mode=0o644)
 
 
-def _json(path: str) -> dict[str, Any]:
+def _json(path: str, **types: type) -> dict[str, Any]:
+    """The object in the file, which has these keys with values of these types. Raises StateError and FileError."""
     try:
         found = json.loads(atomic_file.read(path).content or b"")
     except ValueError as error:
         raise StateError(f"{path} is not what was written there: remove it.") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), kind) for key, kind in types.items()):
         raise StateError(f"{path} is not what was written there: remove it.")
     return found
 

@@ -86,6 +86,16 @@ def test_the_password_is_seen_nowhere(lab: Lab, playbook: Path, upstream: str, p
     assert not pis[MIRROR].file("/etc/docker/registry/mirror.env").exists
 
 
+def test_a_run_that_died_before_the_restart_is_caught_up(
+    lab: Lab, playbook: Path, upstream: str, pis: dict[str, Host]
+) -> None:
+    pis[MIRROR].check_output("touch /etc/docker/registry/mirror.pending")
+    play = run(lab, playbook, upstream)
+    assert (play.code, play.recap[MIRROR]["changed"] > 0) == (0, True), play.output
+    again = run(lab, playbook, upstream)
+    assert (again.code, again.recap[MIRROR]["changed"]) == (0, 0), again.output
+
+
 def test_an_address_that_is_not_the_hosts(lab: Lab, playbook: Path, upstream: str) -> None:
     play = run(lab, playbook, upstream, registry_mirror_address="192.0.2.1")
     assert play.code != 0
@@ -125,3 +135,4 @@ def test_removal(lab: Lab, playbook: Path, upstream: str, pis: dict[str, Host]) 
     assert not pis[MIRROR].package("docker-registry").is_installed
     again = run(lab, playbook, upstream, registry_mirror_state="absent")
     assert again.recap[MIRROR]["changed"] == 0
+    assert run(lab, playbook, upstream, "--check").code == 0, "it can be installed again"

@@ -183,6 +183,20 @@ def test_a_symbolic_link_stays_or_is_refused(file: Path) -> None:
             action()
 
 
+def test_a_hard_link_is_not_parted(file: Path) -> None:
+    other = file.with_name("other-name")
+    other.hardlink_to(file)
+    for check in (True, False):
+        with pytest.raises(atomic_file.FileError, match=r"config\.toml has 2 names \(hard links\), which .* see "):
+            atomic_file.replace(str(file), b"new\n", check=check)
+    assert other.samefile(file)
+    assert file.read_bytes() == b"old\n"
+    assert names(file.parent) == ["config.toml", "other-name"]
+    assert not atomic_file.replace(str(file), b"old\n").changed, "nothing has to be written"
+    other.unlink()
+    assert atomic_file.replace(str(file), b"new\n").changed
+
+
 def test_what_is_no_file(file: Path) -> None:
     directory = file.parent
     os.mkfifo(directory / "fifo")

@@ -358,11 +358,17 @@ def test_a_full_disk_drains_without_a_new_file(host: Host, engine: FakeEngine, m
     assert (after.st_ino, after.st_size, after.st_blocks) == (before.st_ino, disk_space.STATE_SIZE, before.st_blocks)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "\0" * 100])
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"drained": 1}', "\0" * 100])
 def test_a_broken_state_is_told(host: Host, engine: FakeEngine, content: str) -> None:
     host.check()
     (host.directory / "state" / "state.json").write_text(content)
     assert "state.json is not what was written there: remove it." in host.check(code=1)
+
+
+def test_a_broken_history_is_told(host: Host, engine: FakeEngine) -> None:
+    host.check()
+    (host.directory / "state" / "usage.json").write_text('{"usage": []}')
+    assert "usage.json is not what was written there: remove it." in host.check(code=1)
 
 
 def test_release_starts_what_is_drained_and_waits_for_its_jobs(

@@ -130,3 +130,26 @@ def test_an_empty_former_file_stands_for_none_and_a_broken_one_for_anything() ->
     found = a_file({"debug": True})
     assert daemon_json(found, running={"content": ""})["effect"] == "reload"
     assert daemon_json(found, running={"content": "{"})["effect"] == "restart"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, False),
+        ({"debug": True, **LIMITED, MIRRORS: ["https://mirror.example.com"]}, False),
+        ({"authorization-plugins": ["casbin"], "hosts": ["unix:///var/run/docker.sock"]}, False),
+        ({"proxies": {"http-proxy": "http://proxy.example.com:3128", "no-proxy": "localhost"}}, False),
+        ({"proxies": {"http-proxy": "http://me:password@proxy.example.com:3128"}}, True),
+        ({"proxies": {"http-proxy": "me:password@proxy.example.com:3128"}}, True),
+        ({MIRRORS: ["https://me:password@mirror.example.com"]}, True),
+        ({"log-driver": "splunk", "log-opts": {"splunk-token": "176FCEBF", "splunk-url": "https://log"}}, True),
+        ({"log-opts": {"splunk-token": ""}}, False),
+        ({"labels": ["token=176FCEBF"]}, True),
+    ],
+)
+def test_whether_it_has_credentials(config: dict[str, Any], expected: bool) -> None:
+    assert daemon_json(a_file(config))["secret"] is expected
+    assert daemon_json(None, config)["secret"] is expected
+    assert daemon_json(a_file(config), dict.fromkeys(config))["secret"] is expected, (
+        "the former ones are in the diff, too"
+    )

@@ -270,12 +270,17 @@ def test_installed_packages_only(execute: Execute, programs: Path) -> None:
 
 
 def test_units_are_matched_by_their_order(execute: Execute, programs: Path) -> None:
-    program(programs, "systemctl", "UnitFileState=enabled\nActiveState=active\n\nUnitFileState=\nActiveState=inactive")
+    blocks = [
+        "NeedDaemonReload=yes\nUnitFileState=enabled\nActiveState=active",
+        "NeedDaemonReload=no\nUnitFileState=\nActiveState=inactive",
+    ]
+    program(programs, "systemctl", "\n\n".join(blocks))
     done = execute(units=["docker.service", "none.service"])
     assert done["units"] == {
         "docker.service": {"enabled": "enabled", "active": "active"},
         "none.service": {"enabled": "", "active": "inactive"},
     }
+    assert done["outdated_units"] == ["docker.service"]
 
 
 def test_a_host_without_dpkg_and_systemd(execute: Execute, programs: Path) -> None:
@@ -283,6 +288,7 @@ def test_a_host_without_dpkg_and_systemd(execute: Execute, programs: Path) -> No
     assert not list(programs.iterdir())
     assert (done["architecture"], done["packages"], done["groups"]) == ("", {}, {"no such group": []})
     assert done["units"] == {"docker.service": {"enabled": "", "active": ""}}
+    assert done["outdated_units"] == []
 
 
 def test_users_that_exist(execute: Execute) -> None:

@@ -141,6 +141,15 @@ def by_hand(world: World, pi: Pi) -> None:
     hold(world, pi, make(world, note="", description="by hand"))
 
 
+def by_hand_with_a_long_note(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world, note="x" * 1000, description="by hand"))
+    make(world)
+
+
+def by_hand_with_a_note_that_just_fits(world: World, pi: Pi) -> None:
+    hold(world, pi, make(world, note="x" * (1024 - len(f"\npifleet.ci: {KEY}")), description="by hand"))
+
+
 def by_hand_beside_ours(world: World, pi: Pi) -> None:
     by_hand(world, pi)
     make(world)
@@ -238,6 +247,7 @@ CASES = [
     Case("works, user's note drifted", drifted(), ["updated"], [1], {"maintenance_note": "Shelf 3"}),
     Case("works, key missing", drifted(maintenance_note="mine"), ["adopted", "updated"], [1]),
     Case("works, registered by hand", by_hand, ["adopted", "updated"], [1]),
+    Case("a note that just fits", by_hand_with_a_note_that_just_fits, ["adopted", "updated"], [1]),
     Case("registered by hand beside ours", by_hand_beside_ours, ["removed_duplicate", "adopted", "updated"], [1]),
     Case("token reset in the web page", reset_in_the_web_page, RESET, [1]),
     Case("token expired", expired, RESET, [1]),
@@ -334,6 +344,12 @@ ABSENT = {"state": "absent"}
             id="entry of another GitLab, its id out of sight here",
         ),
         pytest.param(by_hand, {"adopt_existing_entry": False}, "adopt_existing_entry: true", id="not to be adopted"),
+        pytest.param(
+            by_hand_with_a_long_note,
+            {},
+            r"note of runner 1 has 1000 characters, .* it may have 991: shorten it in GitLab",
+            id="no room for our key",
+        ),
         pytest.param(registered, {"project_id": 43}, "GitLab cannot move a runner", id="another project"),
         pytest.param(
             reset_and_wanted_for_another_project,

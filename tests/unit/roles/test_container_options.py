@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from plays.cores import on_every_core, on_one_core
-from plays.play import Play
+from plays.play import ROOT, Play
 from test_package import CONTAINER, all_refused, decided, host
 
 pytestmark = pytest.mark.slow
@@ -45,13 +45,24 @@ def test_the_container_is_another_one_with_other_options(play: Play) -> None:
 
 
 @on_one_core
+def test_a_result_that_may_have_a_secret_is_not_shown(play: Play) -> None:
+    splunk = {"log_driver": "splunk", "log_options": {"splunk-token": "176FCEBF"}}
+    for options, expected in (({}, False), ({"memory": "256M"}, False), (OPTIONS, True), (splunk, True)):
+        found = decisions(play, {}, "container_may_have_secrets", gitlab_runner_container_options=options)
+        assert found == [expected]
+    tasks = ROOT / "roles" / "gitlab_runner" / "tasks"
+    for name in ("container", "service"):
+        assert 'no_log: "{{ _gitlab_runner_container_may_have_secrets }}"' in (tasks / f"{name}.yml").read_text()
+
+
+@on_one_core
 def test_more_mounts_are_added_to_those_of_the_role(play: Play) -> None:
     mounts = [
         {"source": "/srv/ca", "target": "/ca", "read_only": True},
-        {"source": "v", "target": "/v", "type": "volume"},
+        {"source": "data", "target": "/data", "type": "volume"},
     ]
     [found] = decisions(play, {}, "container_mounts", gitlab_runner_container_options={"mounts": mounts})
-    assert [mount["target"] for mount in found] == ["/etc/gitlab-runner", "/var/run/docker.sock", "/ca", "/v"]
+    assert [mount["target"] for mount in found] == ["/etc/gitlab-runner", "/var/run/docker.sock", "/ca", "/data"]
     assert found[2:] == [{"type": "bind", **mounts[0]}, mounts[1]]
 
 
@@ -81,6 +92,14 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "environment that is no string": (
         {"env": {"HTTPS_PROXY": "http://proxy:3128", "TRACE": True, "PORT": 1}}, {},
         "gitlab_runner_container_options.env takes strings only, so write the value with quotes: PORT, TRACE"
+    ),
+    "a string in place of a list": (
+        {"dns_servers": "192.0.2.1"}, {},
+        "gitlab_runner_container_options.dns_servers must be a list also where it has one element"
+    ),
+    "options of no logging driver": (
+        {"log_options": {"max-file": "2"}}, SERVICE,
+        "gitlab_runner_container_options has log_options, which are those of a log_driver"
     ),
     "an option that does not exist": ({"memroy": "256M"}, {}, "memroy"),
 }  # fmt: skip

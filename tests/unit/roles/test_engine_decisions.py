@@ -19,6 +19,8 @@ pytestmark = pytest.mark.slow
 DAEMON_JSON = "/etc/docker/daemon.json"
 APT = "/etc/apt/apt.conf.d/52pifleet-ci"
 ENGINE = {"docker.io": "26.1.5+dfsg1-9", "docker-cli": "26.1.5+dfsg1-9", "containerd": "1.7", "runc": "1.1"}
+WITHOUT_CLIENT = {name: version for name, version in ENGINE.items() if name != "docker-cli"}
+TOOLS = {"apparmor": "4", "python3-docker": "7"}
 DEBIAN_13 = {"id": "debian", "version": "13", "codename": "trixie", "name": "Debian GNU/Linux 13 (trixie)"}
 STATE = {"LocalNodeState": "inactive"}
 UNITS = {
@@ -39,7 +41,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "architecture": "arm64",
         "machine": "aarch64",
         "distribution": DEBIAN_13,
-        "packages": {**ENGINE, "apparmor": "4", "python3-docker": "7"},
+        "packages": {**ENGINE, **TOOLS},
         "held_packages": [],
         "units": UNITS,
         "groups": {"docker": ["pi"]},
@@ -89,6 +91,10 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], str, bool]] = {
     "a bare Pi": ({"packages": {}, "engine": None, DAEMON_JSON: None}, {}, "restart", False),
     "python3-docker is missing": ({"packages": {**ENGINE, "apparmor": "4"}}, {}, "start", False),
     "another version": ({}, {"docker_version": "27.*"}, "start", True),
+    "the client is missing": ({"packages": {**WITHOUT_CLIENT, **TOOLS}}, {}, "start", True),
+    "the client of another version is missing": (
+        {"packages": {**WITHOUT_CLIENT, **TOOLS}}, {"docker_version": "27.*"}, "start", True
+    ),
     "that version": ({}, {"docker_version": "26.1.*"}, "start", False),
 }  # fmt: skip
 
@@ -99,21 +105,53 @@ def test_containers_end_only_where_it_has_to_be(play: Play) -> None:
     assert found == {name: expected for name, (_changes, _options, *expected) in DECISIONS.items()}
 
 
-@on_one_core
-def test_only_missing_packages_are_installed_and_in_the_pinned_version(play: Play) -> None:
-    assert decided(play, host(packages=ENGINE), "packages_to_install") == [["apparmor", "python3-docker"]]
-    found = decided(play, host(packages={}), "packages_to_install", docker_version="26.*")
-    assert sorted(found[0]) == ["apparmor", "docker-cli=26.*", "docker.io=26.*", "python3-docker"]
+INSTALLED: dict[str, tuple[dict[str, Any], dict[str, Any], list[str], list[str]]] = {
+    "only what is missing": ({"packages": ENGINE}, {}, ["apparmor", "python3-docker"], []),
+    "a bare Pi": (
+        {"packages": {}, "engine": None}, {"docker_version": "26.*"},
+        ["apparmor", "docker-cli=26.*", "docker.io=26.*", "python3-docker"], []
+    ),
+    "another version, and a tool is missing": (
+        {"packages": ENGINE}, {"docker_version": "27.*"},
+        ["apparmor", "python3-docker"], ["docker-cli=27.*", "docker.io=27.*"]
+    ),
+    "another version, and the client is missing": (
+        {"packages": {**WITHOUT_CLIENT, **TOOLS}}, {"docker_version": "27.*"},
+        [], ["docker-cli=27.*", "docker.io=27.*"]
+    ),
+    "the client is missing": ({"packages": {**WITHOUT_CLIENT, **TOOLS}}, {}, [], ["docker-cli", "docker.io"]),
+    "another version of an engine that is stopped": (
+        {"packages": {**WITHOUT_CLIENT, **TOOLS}, "engine": None}, {"docker_version": "27.*"},
+        [], ["docker-cli=27.*", "docker.io=27.*"]
+    ),
+    "docker-ce without buildx": (
+        {"packages": {"docker-ce": "29", "docker-ce-cli": "29", "containerd.io": "2", **TOOLS, "python3-debian": "1"}},
+        {"docker_source": "docker"}, [], ["docker-buildx-plugin", "docker-ce", "docker-ce-cli"]
+    ),
+}  # fmt: skip
 
 
 @on_one_core
-def test_apt_knows_of_new_versions_before_it_is_asked_for_one(play: Play) -> None:
+def test_packages_of_an_engine_that_is_there_are_not_installed_before_its_jobs_have_ended(play: Play) -> None:
+    cases = {name: (host(**changes), options) for name, (changes, options, *_expected) in INSTALLED.items()}
+    gathered = all_decided(play, cases, "packages_to_install", "replaces_packages", "engine_packages_to_install")
+    found = {name: (sorted(first), sorted(later) if waits else []) for name, (first, waits, later) in gathered.items()}
+    assert found == {name: tuple(expected) for name, (_changes, _options, *expected) in INSTALLED.items()}
+
+
+@on_one_core
+def test_jobs_end_before_apt_replaces_the_engine_and_after_it_was_asked_for_it(play: Play) -> None:
     """In check mode, in which the version is validated, apt does not update its cache."""
     [_, block] = yaml.safe_load((ROOT / "roles" / "docker" / "tasks" / "configure.yml").read_text())[:2]
-    tasks = [task for task in block["block"] if task.get("when") == "_docker_version_differs"]
-    assert [next(iter(task.keys() - {"name", "when", "changed_when", "vars"})) for task in tasks] == [
-        "ansible.builtin.apt", "ansible.builtin.include_tasks", "ansible.builtin.include_tasks",
-    ]  # fmt: skip
+    tasks = [task for task in block["block"] if task.get("when") in ("_docker_replaces_packages", "_docker_disrupts")]
+    assert [
+        (next(iter(task.keys() - {"name", "when", "changed_when", "vars"})), task.get("vars")) for task in tasks
+    ] == [
+        ("ansible.builtin.apt", None),
+        ("ansible.builtin.include_tasks", {"_docker_only_validate": True}),
+        ("ansible.builtin.include_role", None),
+        ("ansible.builtin.include_tasks", {"_docker_only_validate": False}),
+    ]
     assert tasks[0]["ansible.builtin.apt"]["update_cache"] is True
 
 

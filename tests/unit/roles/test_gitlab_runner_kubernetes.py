@@ -285,6 +285,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "has HOME, LISTEN_ADDRESS or CONFIG_FILE",
     ),
     "size": ({"gitlab_runner_kubernetes_cache_volume": {"size": "big"}}, "must be a quantity such as 10Gi, but is big"),
+    "a unit that Kubernetes does not have": (
+        {"gitlab_runner_kubernetes_cache_volume": {"size": "10K"}},
+        "must be a quantity such as 10Gi, but is 10K",
+    ),
+    "no number": (
+        {"gitlab_runner_kubernetes_cache_volume": {"size": "1.2.3Gi"}},
+        "must be a quantity such as 10Gi, but is 1.2.3Gi",
+    ),
+    "environment that is no string": (
+        {"gitlab_runner_kubernetes_container": {"env": [{"name": "A", "value": True}]}},
+        "gitlab_runner_kubernetes_container.env must be a list, of which each element has a name and a value",
+    ),
+    "environment that is no list": (
+        {"gitlab_runner_kubernetes_container": {"env": "name=A"}},
+        "gitlab_runner_kubernetes_container.env must be a list, of which each element has a name and a value",
+    ),
+    "no port": (
+        {"gitlab_runner_global": {"session_server": {"listen_address": "0.0.0.0"}}},
+        "listen_address of session_server in gitlab_runner_global ends in no port: write it as [::]:8093",
+    ),
     "the schema": ({"gitlab_runner_runners": [runner(imag="x")]}, "the nearest is image"),
     "the URL": ({"gitlab_runner_url": "gitlab"}, "gitlab_runner_url must be the URL of GitLab"),
     "no runner": ({"gitlab_runner_runners": []}, "gitlab_runner_runners needs at least one runner"),

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +151,26 @@ def test_what_a_build_depends_on(play: Play) -> None:
     assert len(set(found.values())) == 4
 
 
+@on_one_core
+def test_contexts_of_killed_runs_go(play: Play) -> None:
+    """What may be in use stays, and so does what the role has not made."""
+    [block] = yaml.safe_load((ROOT / "roles" / "job_images" / "tasks" / "build.yml").read_text())
+    place = play.directory / "tmp-of-the-pi"
+    hours = {"pifleet-job-images.killed": 6, "pifleet-job-images.building": 4, "of-somebody-else": 600}
+    for name, age in hours.items():
+        (place / name / "context").mkdir(parents=True)
+        os.utime(place / name, (time.time() - age * 3600,) * 2)
+    (place / "pifleet-job-images.file").touch()
+    os.utime(place / "pifleet-job-images.file", (0, 0))
+    tasks = [role("preflight"), block["block"][0]]
+    variables = {"_job_images_temporary_directory": str(place), "job_images_builds": [], **host()}
+    for changes in (1, 0):
+        done = play.run(tasks, "-e", json.dumps(variables))
+        assert f"changed={changes}" in done.stdout, done.stdout + done.stderr
+        names = sorted(entry.name for entry in place.iterdir())
+        assert names == ["of-somebody-else", "pifleet-job-images.building", "pifleet-job-images.file"]
+
+
 def one(**options: Any) -> dict[str, Any]:
     return {"job_images_builds": [{**TOOLS, **options}]}
 
@@ -183,6 +206,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {}, {**one(), **SHARED, **LOGINS},
         "pi-01 does not have the logins of gitlab_runner_registry_credentials yet: run the playbook pifleet.ci.site"
     ),
+    "a number that YAML has shortened": (
+        {}, one(args={"A": "1.10", "B": 1.1, "C": 2, "D": True, "E": None, "F": ["x"]}),
+        "are a mapping with strings, so write the value with quotes: B of tools:1, E of tools:1, F of tools:1."
+    ),
+    "arguments that are no mapping": ({}, one(args="A=1"), "so write the value with quotes: tools:1."),
     "none at a time": ({}, {**one(), "job_images_throttle": 0}, "job_images_throttle must be at least 1"),
 }  # fmt: skip
 

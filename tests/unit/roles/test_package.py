@@ -66,6 +66,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "packages": {},
         "held_packages": [],
         "units": {UNIT: ABSENT},
+        "outdated_units": [],
         "groups": {"docker": ["pi"]},
         "files": files,
         "checksums": {f"{DIRECTORY}/.registry-credentials/.docker/config.json": None},
@@ -137,6 +138,7 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], bool, bool]] = {
         {"containers": {"gitlab-runner": CONTAINER}, "packages": {}, "units": {UNIT: ABSENT}}, {}, True, True
     ),
     "a play died between container and unit": ({INHIBIT: a_file("")}, {}, True, False),
+    "a play died before systemd had read the drop-in": ({"outdated_units": [UNIT]}, {}, True, True),
     "an upgrade died before it had proved itself": ({KEPT: a_file("19.2.0-1")}, {}, True, False),
     "a right that nobody asks for": ({"groups": {"docker": ["gitlab-runner"]}}, {}, True, False),
     "a right that the role docker gives": (

@@ -17,8 +17,11 @@ pytestmark = pytest.mark.slow
 
 UNIT = "docker-registry.service"
 CONFIG, ENVIRONMENT = "/etc/docker/registry/mirror.yml", "/etc/docker/registry/mirror.env"
+PENDING = "/etc/docker/registry/mirror.pending"
+DIRECTORY = "/var/lib/docker-registry"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/pifleet-ci.conf"
 CERTIFICATE, KEY = "/etc/docker/registry/mirror.crt", "/etc/docker/registry/mirror.key"
+EMPTY = {"content": "", "mode": "0644"}
 PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"
 LOGIN = {"registry_mirror_credentials": {"username": "hub", "password": 'ä "$\\` password'}}
 
@@ -40,7 +43,9 @@ def host(**changes: Any) -> dict[str, Any]:
     return {
         "packages": {},
         "units": {UNIT: {"enabled": "", "active": "inactive"}},
-        "files": {CONFIG: None, DROP_IN: None},
+        "files": {CONFIG: None, DROP_IN: None, PENDING: None},
+        "directories": {DIRECTORY: {"entries": None, "free": 10**9}},
+        "listening_tcp_ports": [],
         "checksums": dict.fromkeys((ENVIRONMENT, CERTIFICATE, KEY)),
         **changes,
     }
@@ -80,8 +85,12 @@ def installed(play: Play, **variables: Any) -> dict[str, Any]:
         packages={"docker-registry": "2.8.3"},
         units={UNIT: {"enabled": "enabled", "active": "active"}},
         files={
-            path: {"content": wanted[name], "mode": "0644"} for path, name in ((CONFIG, "config"), (DROP_IN, "drop_in"))
+            CONFIG: {"content": wanted["config"], "mode": "0644"},
+            DROP_IN: {"content": wanted["drop_in"], "mode": "0644"},
+            PENDING: None,
         },
+        directories={DIRECTORY: {"entries": 1, "free": 10**9}},
+        listening_tcp_ports=[5000],
         checksums={**host()["checksums"], **sums},
     )
 
@@ -97,11 +106,16 @@ def test_only_what_differs_is_done(play: Play, tls: dict[str, Any]) -> None:
         "TLS no more": (with_tls, {}, ["install.yml"]),
         "another port": (there, {"registry_mirror_port": 5001}, ["install.yml"]),
         "another login": (there, LOGIN, ["install.yml"]),
-        "it does not run": ({**there, "units": host()["units"]}, {}, ["install.yml"]),
+        "a run died before the restart": ({**there, "files": {**there["files"], PENDING: EMPTY}}, {}, ["install.yml"]),
+        "another directory": (
+            {**there, "directories": {"/mnt/ssd/mirror": {"entries": 0, "free": 10**9}}},
+            {"registry_mirror_directory": "/mnt/ssd/mirror"}, ["install.yml"],
+        ),
+        "it does not run": ({**there, "units": host()["units"], "listening_tcp_ports": []}, {}, ["install.yml"]),
         "absent": (host(), absent, []),
         "removed": (there, absent, ["uninstall.yml"]),
         "somebody else's": (host(packages={"docker-registry": "2.8.3"}), absent, []),
-    }
+    }  # fmt: skip
     found = all_decided(play, {name: (gathered, options) for name, (gathered, options, _steps) in steps.items()})
     assert {name: each["steps"] for name, each in found.items()} == {
         name: expected for name, (*_case, expected) in steps.items()
@@ -136,16 +150,50 @@ def test_one_sentence_before_anything_is_touched(play: Play, tls: dict[str, Any]
     of_somebody_else = host(packages={"docker-registry": "2.8.3"})
     refused: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "URL": (host(), {"registry_mirror_upstream_url": "docker.io"}, "must be the URL of a registry"),
+        "URL with a login": (
+            host(), {"registry_mirror_upstream_url": "https://hub:hunter2@example.com"}, "has a login in it"
+        ),
+        "their port": (host(listening_tcp_ports=[5000]), {}, "has a process that listens at port 5000 already"),
         "port": (host(), {"registry_mirror_port": 70000}, "must be from 1 to 65535, but is 70000"),
-        "directory": (host(), {"registry_mirror_directory": "/srv"}, "must be a directory for the mirror alone"),
+        "directory": (
+            host(directories={"/srv": {"entries": 0, "free": 10**9}}), {"registry_mirror_directory": "/srv"},
+            "must be a directory for the mirror alone",
+        ),
         "login": (host(), {"registry_mirror_credentials": {"username": "hub"}}, "needs a username and a password"),
         "no key": (host(), tls | {"registry_mirror_private_key": ""}, "belong together"),
         "no certificate": (host(), tls | {"registry_mirror_certificate_file": "no.crt"}, "there is no file no.crt"),
         "no PEM": (host(), tls | {"registry_mirror_private_key": "MIIE"}, "its key (-----BEGIN PRIVATE KEY-----)"),
         "another's": (of_somebody_else, {}, "has the package docker-registry, which this role has not installed"),
-    }
+    }  # fmt: skip
+    for path, entries, there in (("/var/lib", 40, installed(play)), (DIRECTORY, 3, host()), ("/mnt/a/../b", 0, host())):
+        gathered = {**there, "directories": {path: {"entries": entries, "free": 10**9}}}
+        sentence = (
+            "a directory for the mirror alone" if ".." in path else f"has files in {path}, which the mirror has not"
+        )
+        refused[f"directory {path}"] = gathered, {"registry_mirror_directory": path}, sentence
     cases = {
         name: ([role("preflight")], {"pifleet_host": found, **variables})
         for name, (found, variables, _sentence) in refused.items()
     }
-    assert_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in refused.items()})
+    outcomes = assert_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in refused.items()})
+    assert [name for name, outcome in outcomes.items() if "hunter2" in outcome.output] == []
+
+
+@on_one_core
+def test_what_is_removed_is_what_the_mirror_has_stored(play: Play) -> None:
+    """Wherever the inventory says now that it stores: /var/lib/docker is the engine's."""
+    shown = show("_registry_mirror_seen_directory")
+    variables = {"registry_mirror_state": "absent", "registry_mirror_directory": "/var/lib"}
+    cases = {
+        "ours": ([role("preflight"), shown], {"pifleet_host": installed(play), **variables}),
+        "none": ([role("preflight"), shown], {"pifleet_host": host(), **variables}),
+    }
+    found = {name: outcome.value for name, outcome in run_each(play, cases).items()}
+    assert found == {"ours": DIRECTORY, "none": ""}
+
+
+@on_one_core
+def test_an_address_of_ipv6_is_in_brackets(play: Play) -> None:
+    for given, expected in (("", ":5000"), ("192.0.2.1", "192.0.2.1:5000"), ("fd00::1", "[fd00::1]:5000")):
+        found = decided(play, host(), registry_mirror_address=given)
+        assert yaml.safe_load(found["config"])["http"]["addr"] == expected

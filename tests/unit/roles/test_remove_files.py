@@ -86,6 +86,17 @@ def test_a_certificate_that_the_role_has_not_put_there_stays(play: Play) -> None
     assert files(play) == {"certs/gitlab.example.com.crt": "CA"}
 
 
+@pytest.mark.parametrize(("content", "changes"), [("CA", 3), ("another CA", 2)])
+def test_the_certificate_under_its_former_name_goes_if_it_is_ours(play: Play, content: str, changes: int) -> None:
+    (play.directory / "ca.pem").write_text("CA")
+    ours = {name.replace("gitlab.example", "GitLab.Example"): text for name, text in OURS.items()}
+    put(play, {**ours, "certs/gitlab.example.com.crt": content})
+    assert remove(play, gitlab_runner_url="https://GitLab.Example.com") == changes
+    assert files(play) == ({} if content == "CA" else {"certs/gitlab.example.com.crt": content})
+    assert play.config.parent.exists() == (content != "CA")
+    assert remove(play, gitlab_runner_url="https://GitLab.Example.com") == 0
+
+
 @pytest.mark.parametrize("entry", [ENTRY, 'runners = [{name = "mine", token = "glrt-hushhushhush1234"}]\n'])
 def test_nothing_goes_while_somebody_has_an_entry(play: Play, entry: str) -> None:
     present = OURS | {"config.toml": f"# runners\n{entry}"}

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from plays.cores import on_every_core, on_one_core
-from plays.play import Play
+from plays.play import ROOT, Play
 from plays.table import assert_refused, run_each, show
 
 pytestmark = pytest.mark.slow
@@ -115,15 +116,22 @@ def test_only_what_differs_is_done(play: Play, tls: dict[str, Any]) -> None:
             {},
             ["install.yml"],
         ),
+        "a record after a power cut": (
+            there | {"files": there["files"] | {RECORD: {"content": '{"port": 90', "mode": ""}}}, {}, ["install.yml"],
+        ),
+        "an empty record": (
+            there | {"files": there["files"] | {RECORD: {"content": "", "mode": ""}}}, {}, ["install.yml"],
+        ),
         "a run died": (there | {"files": there["files"] | {RECORD: None}}, {}, ["install.yml"]),
         "absent": (host(), absent, []),
+        "absent, and no engine": (host(engine=None), absent, []),
         "removed": (there, absent, ["uninstall.yml"]),
         "removed, the data is kept": (kept, absent, []),
         "the data as well": (kept, {**absent, "s3_cache_remove_data": True}, ["uninstall.yml"]),
         "not the data, as -e says it": (kept, {**absent, "s3_cache_remove_data": "false"}, []),
         "somebody else's": (host(containers={NAME: OURS | {"labels": {}}}), absent, []),
         "data of before": (kept, {}, ["install.yml"]),
-    }
+    }  # fmt: skip
     found = all_decided(play, {name: (gathered, options) for name, (gathered, options, _steps) in steps.items()})
     assert {name: each["steps"] for name, each in found.items()} == {
         name: expected for name, (*_case, expected) in steps.items()
@@ -183,6 +191,10 @@ def test_one_sentence_before_anything_is_touched(play: Play, tls: dict[str, Any]
         ),
         "the disk is not mounted": (host(containers={NAME: OURS}), {}, "mount the disk, or remove the container"),
         "too small": (host(directories=full), {}, "has 11 GB free at /var/lib/pifleet-s3-cache"),
+        "removed without an engine": (
+            host(engine=None, engine_error="Off.", checksums={**dict.fromkeys(SECRETS), SECRETS[0]: "abc"}),
+            {"s3_cache_state": "absent"}, "cannot be removed, because no Docker Engine answers: start it and run again",
+        ),
         "their port": (host(listening_tcp_ports=[9000]), {}, "has a process that listens at port 9000"),
     }  # fmt: skip
     cases = {
@@ -191,3 +203,10 @@ def test_one_sentence_before_anything_is_touched(play: Play, tls: dict[str, Any]
     }
     outcomes = assert_refused(play, cases, {name: [sentence] for name, (*_case, sentence) in refused.items()})
     assert [name for name, outcome in outcomes.items() if "ä" in outcome.output or "MIIE" in outcome.output] == []
+
+
+def test_what_is_removed_is_ours() -> None:
+    """Files of ours may be there beside a container of somebody else that has its name."""
+    tasks = yaml.safe_load((ROOT / "roles" / "s3_cache" / "tasks" / "uninstall.yml").read_text())
+    [container] = [task for task in tasks if "community.docker.docker_container" in task]
+    assert container["when"] == "_s3_cache_container_is_ours"
