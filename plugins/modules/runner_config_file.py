@@ -14,6 +14,7 @@ description:
     temporary file in the same directory and flushed to the disk before it takes the name, and the directory is
     flushed after it. A failure leaves neither an empty file nor a new directory behind.
   - The access control list and the SELinux context of the file stay. The mode limits what the former allows.
+  - A file that has other names as well (hard links) is not replaced, because they would keep the old content.
   - Needs nothing but Python on the host.
   - It is what M(pifleet.ci.runner_config) and M(pifleet.ci.gitlab_runner_register) use on the host. It is also handy
     by itself for a small text file, for instance a CA certificate.
