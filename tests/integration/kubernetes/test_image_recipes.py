@@ -96,12 +96,12 @@ class Surroundings:
 
 @pytest.fixture
 def surroundings(cluster: Cluster, tmp_path: Path) -> Iterator[Surroundings]:
-    machine, server = cluster.host_address, (cluster.ca_file.with_name(name) for name in ("server.crt", "server.key"))
-    certificate, key = server
+    machine = cluster.host_address
+    of_gitlab = (cluster.ca_file.with_name("server.crt"), cluster.ca_file.with_name("server.key"))
     hub_images = {"library/debian:bookworm": image(job_recipe())}
     with (
         registry(machine, hub_images) as hub,
-        registry(machine, {}, login=LOGIN, tls=(certificate, key)) as own,
+        registry(machine, {}, login=LOGIN, tls=of_gitlab) as own,
         serving_repository(machine, PROJECT, tmp_path / "repository", files_for(hub)) as repository,
     ):
         environment = {
