@@ -6,19 +6,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH PYTHONPATH=molecule PIFLEET_CLUSTER=kubernetes
 
-quick=()
 if [ "${1:-}" = --if-at-hand ]; then
   PIFLEET_CLUSTER=kubernetes-test
-  quick=(-m "not slow")
+  export PYTEST_ADDOPTS='-m "not slow"'
   if ! python -m cluster at-hand; then
     [ "${PIFLEET_KUBERNETES:-}" != required ]
     exit
   fi
 fi
 trap 'python -m cluster down "$PIFLEET_CLUSTER"' EXIT
-python -m cluster up "$PIFLEET_CLUSTER"
-pytest -q "${quick[@]}" --durations=5 tests/integration/kubernetes
-[ "${#quick[@]}" -eq 0 ] || exit 0
+scripts/molecule.sh test --scenario-name kubernetes --destroy never
+[ "${1:-}" != --if-at-hand ] || exit 0
 # The table of registration, with Secrets of this cluster in place of a fake one's
 registration=()
 for name in table table_of_ways parallel lost_replies stalls; do registration+=("tests/unit/registration/test_$name.py"); done

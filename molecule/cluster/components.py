@@ -79,6 +79,8 @@ def _api_server(address: str) -> list[str]:
         f"--advertise-address={address}", f"--tls-cert-file={ACCESS}/server.crt",
         f"--tls-private-key-file={ACCESS}/server.key", f"--token-auth-file={ACCESS}/tokens.csv",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+        # as kubeadm and k3s have it: Pod Security decides
+        "--allow-privileged=true",
         f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-cluster-ip-range={SERVICES}",
         # no DNS has the name of the node

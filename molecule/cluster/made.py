@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from images.assembled import Image, docker_archive
 from lab.fleet import GitLab
 from lab.host import LabError, own_address
 from lab.services import PROJECT_ID, api_token, ensure_gitlab, stop_gitlab
@@ -108,6 +110,20 @@ def up(place: Place) -> Cluster:
     _write(record, json.dumps(asdict(cluster), indent=1, default=str))
     _write_inventory(cluster)
     return cluster
+
+
+def add_image(cluster: Cluster, reference: str, content: Image) -> None:
+    """Give the nodes an image besides those that they start with. Raises LabError if they are somebody else's."""
+    place = Place(cluster.name, cluster.folder.parent)
+    with tempfile.TemporaryDirectory(prefix="pifleet-image-") as folder:
+        archive = Path(folder) / "image.tar"
+        archive.write_bytes(docker_archive(content, reference))
+        if cluster.kind in TOOLS:
+            tools.load(cluster.kind, place, archive)
+        elif cluster.kind == _kind(Own()):
+            own.load(place, archive)
+        else:
+            raise LabError(f"Cluster {cluster.name} is one that you named, into which no images are put.")
 
 
 def down(place: Place) -> None:

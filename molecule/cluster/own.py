@@ -16,7 +16,7 @@ from lab.host import ROOT, LabError
 
 from . import cgroups, network, program
 from .access import ADMIN, write_access
-from .components import CONTEXT, NODE
+from .components import CONTAINERD_SOCKET, CONTEXT, NODE
 from .images import write_archives
 from .place import Place, say
 
@@ -64,6 +64,16 @@ def start(place: Place) -> str:
     _wait_until_ready(place, _start_node(place, net.namespace))
     say(f"node is Ready after {time.monotonic() - started:.0f} s")
     return net.host
+
+
+def load(place: Place, archive: Path) -> None:
+    """Give the node the image of a file as `docker save` writes it. Raises LabError."""
+    # Its /run is a directory of the cluster's outside. The path is relative, because that of a socket may not be long.
+    socket = f"private{CONTAINERD_SOCKET}"
+    command = ["ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", str(archive)]
+    done = subprocess.run(command, cwd=place.folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"{archive} cannot be given to the node: {done.stderr.strip()[-1500:]}")
 
 
 def stop(place: Place) -> None:

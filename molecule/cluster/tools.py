@@ -62,8 +62,13 @@ def start(tool: str, place: Place) -> str:
         _run(command)
     with tempfile.TemporaryDirectory(prefix="pifleet-images-") as folder:
         for archive in write_archives(Path(folder), pause=None):
-            _run(commands.load(place.kernel_name, archive))
+            load(tool, place, archive)
     return gateway(json.loads(docker("network", "inspect", commands.network(place.kernel_name))))
+
+
+def load(tool: str, place: Place, archive: Path) -> None:
+    """Give the nodes the image of a file as `docker save` writes it. Raises LabError."""
+    _run(COMMANDS[tool].load(place.kernel_name, archive))
 
 
 def stop(tool: str, place: Place) -> None:

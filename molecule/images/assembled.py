@@ -138,7 +138,8 @@ def _layer(recipe: Recipe, instructions: list[tuple[str, str]], architecture: st
                 run(*inside, *command)
             run("rm", null)
             archive = Path(folder) / "layer.tar"
-            run("tar", "--numeric-owner", "-cf", str(archive), "-C", str(root), ".")
+            capabilities = ["--xattrs", "--xattrs-include=security.capability"]
+            run("tar", "--numeric-owner", *capabilities, "-cf", str(archive), "-C", str(root), ".")
         finally:
             run("rm", "-rf", str(root))
         layer.parent.mkdir(parents=True, exist_ok=True)

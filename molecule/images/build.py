@@ -21,6 +21,7 @@ _CONFIG_SCHEMA = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
 _RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 _DIND_PACKAGES = ("busybox-static", "ca-certificates", "containerd", "docker.io", "iptables", "openssl", "runc")
+_BUILDAH_PACKAGES = ("buildah", "busybox-static", "ca-certificates", "libcap2-bin", "netavark", "uidmap")
 _DIND_SBIN = ("docker-proxy", "dockerd", "iptables-nft", "runc", "xtables-nft-multi")
 
 
@@ -142,6 +143,13 @@ def docker_in_docker_recipe() -> Recipe:
     """The image of the service docker:dind."""
     files = {"usr/bin/dind": _DIRECTORY / "dind" / "dind"}
     return Recipe("pifleet/docker:dind", _DIRECTORY / "dind" / "Dockerfile", _DIND_PACKAGES, files, _DIND_SBIN)
+
+
+def buildah_recipe() -> Recipe:
+    """The image of jobs that build images without root: buildah of Debian's packages."""
+    folder = _DIRECTORY / "buildah"
+    files = {f"etc/{name}": folder / name for name in ("passwd", "subuid", "subgid")}
+    return Recipe("pifleet/buildah:stable", folder / "Dockerfile", _BUILDAH_PACKAGES, files, ("setcap",))
 
 
 def _build(recipe: Recipe) -> str:

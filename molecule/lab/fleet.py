@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -151,28 +151,41 @@ class Lab:
     ) -> Play:
         """Run ansible-playbook on the fleet; `show` prints its output as it is written."""
         record = self.folder / "executions.jsonl"
-        record.unlink(missing_ok=True)
-        inventories = [argument for path in self.inventories for argument in ("-i", str(path))]
-        process = subprocess.Popen(
-            ["ansible-playbook", playbook, *inventories, *arguments],
-            cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={
-                **_without_ansible(os.environ),
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "callback"),
-                "ANSIBLE_CALLBACKS_ENABLED": "module_executions",
-                "PIFLEET_MODULE_EXECUTIONS": str(record),
-                **environment,
-            },
-        )  # fmt: skip
-        lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if show:
-                print(line, end="", flush=True)
-        code = process.wait()
-        executions = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-        return Play(code, "".join(lines), executions)
+        return run_playbook(playbook, self.inventories, record, *arguments, cwd=cwd, show=show, **environment)
+
+
+def run_playbook(
+    playbook: str,
+    inventories: Iterable[Path],
+    record: Path,
+    *arguments: str,
+    cwd: Path = ROOT,
+    show: bool = False,
+    **environment: str,
+) -> Play:
+    """Run ansible-playbook; `show` prints its output as it is written. record: a file for the module executions."""
+    record.unlink(missing_ok=True)
+    given = [argument for path in inventories for argument in ("-i", str(path))]
+    process = subprocess.Popen(
+        ["ansible-playbook", playbook, *given, *arguments],
+        cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={
+            **_without_ansible(os.environ),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests" / "callback"),
+            "ANSIBLE_CALLBACKS_ENABLED": "module_executions",
+            "PIFLEET_MODULE_EXECUTIONS": str(record),
+            **environment,
+        },
+    )  # fmt: skip
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if show:
+            print(line, end="", flush=True)
+    code = process.wait()
+    executions = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    return Play(code, "".join(lines), executions)
 
 
 def _without_ansible(environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,11 +7,12 @@ import base64
 import http.server
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_FILES = {"fetched": "from the repository\n"}
 _IDENTITY = ("-c", "user.name=lab", "-c", "user.email=lab@lab.invalid")
 
 
@@ -21,15 +22,17 @@ class Repository:
 
     port: int
     sha: str
-    """Of the one commit of its branch main, which has the file `fetched`."""
+    """Of the one commit of its branch main."""
     users: list[str] = field(default_factory=list)
     """Who has fetched, with which password: USER:PASSWORD."""
 
 
 @contextmanager
-def serving_repository(address: str, path: str, folder: Path) -> Iterator[Repository]:
-    """Serve a new repository at the address, on a free port, until the block ends."""
-    sha = _create(folder)
+def serving_repository(
+    address: str, path: str, folder: Path, files: Mapping[str, str] = _FILES
+) -> Iterator[Repository]:
+    """Serve a new repository at the address, on a free port, until the block ends. files: content by name."""
+    sha = _create(folder, files)
     users: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,10 +82,11 @@ def serving_repository(address: str, path: str, folder: Path) -> Iterator[Reposi
         thread.join()
 
 
-def _create(folder: Path) -> str:
+def _create(folder: Path, files: Mapping[str, str]) -> str:
     _git("init", "--quiet", "--initial-branch=main", str(folder))
-    (folder / "fetched").write_text("from the repository\n")
-    _git("-C", str(folder), "add", "fetched")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    _git("-C", str(folder), "add", *files)
     _git("-C", str(folder), *_IDENTITY, "commit", "--quiet", "--message=The first one")
     return _git("-C", str(folder), "rev-parse", "HEAD").decode().strip()
 

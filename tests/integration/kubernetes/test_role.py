@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.components import AUDIT_LOG
 from cluster.made import Cluster
 from integration.kubernetes.api import NAMESPACES, Api, create_namespace, decoded, delete_namespace
+from integration.kubernetes.audit import Audit
 from lab.fleet import eventually
 from lab.services import PROJECT_ID
 from plays.cores import PLAYBOOKS
@@ -24,7 +24,7 @@ PODS = f"{NAMESPACES}/{NAMESPACE}/pods"
 REGISTER, CONFIGURE = (f"pifleet.ci.{name}" for name in ("gitlab_runner_register_secret", "runner_config_secret"))
 SETTINGS: dict[str, Any] = {"concurrent": 2, "check_interval": 1}
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Operator:
@@ -60,20 +60,13 @@ class Operator:
 
     def run(self, *arguments: str, **changes: Any) -> dict[str, Any]:
         """Play the role and return what registration told callbacks."""
-        audit = self.cluster.folder / "logs" / AUDIT_LOG
-        seen = audit.read_text().count("\n") if audit.is_file() else 0
+        audit = Audit(self.cluster)
         role = {"ansible.builtin.include_role": {"name": "pifleet.ci.gitlab_runner_kubernetes"}}
         plays = [{"hosts": "all", "vars": {**self._variables, **changes}, "tasks": [role]}]
         done = self.play.run_plays(plays, "--diff", *arguments, hosts=[HOST], verbosity="-vvv", timeout=600)
         assert "failed=0" in done.stdout, done.stdout[-6000:] + done.stderr[-2000:]
         self.changed = "changed=0" not in done.stdout
-        if audit.is_file():
-            requests = [json.loads(line) for line in audit.read_text().splitlines()[seen:]]
-            self.writes = [
-                (each["verb"], each["objectRef"]["resource"])
-                for each in requests
-                if each["user"]["username"] == "admin" and each["verb"] not in ("get", "list", "watch")
-            ]
+        self.writes = audit.writes()
         return self.play.results(REGISTER)[HOST][-1]
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import pytest
@@ -121,6 +123,33 @@ def test_the_registry_serves_manifests_by_tag_and_digest_and_blobs() -> None:
         assert urllib.request.urlopen(f"http://{name}/v2/job/blobs/{digest}", timeout=5).read() == blob
         with pytest.raises(HTTPError, match="404"):
             urllib.request.urlopen(f"http://{name}/v2/job/manifests/other", timeout=5)
+
+
+def test_the_registry_takes_images_of_those_who_have_its_login() -> None:
+    login = f"Basic {base64.b64encode(b'ci:secret').decode()}"
+
+    def ask(method: str, place: str, content: bytes | None = None, authorization: str = login) -> Any:
+        headers = {"Authorization": authorization, "Content-Type": "application/json"}
+        return urllib.request.urlopen(
+            urllib.request.Request(f"http://{name}{place}", content, headers, method=method), timeout=5
+        )
+
+    with registry("127.0.0.1", {}, login="ci:secret") as name:
+        with pytest.raises(HTTPError, match="401"):
+            ask("GET", "/v2/", authorization="Basic other")
+        with pytest.raises(HTTPError, match="401"):
+            ask("PUT", "/v2/job/manifests/new", b"{}", authorization="Basic other")
+        first, second = (ask("POST", "/v2/job/blobs/uploads/").headers["Location"] for _number in range(2))
+        assert first != second
+        ask("PATCH", first, b"la")
+        ask("PATCH", first, b"yer")
+        digest = f"sha256:{hashlib.sha256(b'layer').hexdigest()}"
+        assert ask("PUT", f"{first}?digest={digest}", b"").status == 201
+        assert ask("GET", f"/v2/job/blobs/{digest}").read() == b"layer"
+        same = ask("PUT", "/v2/job/manifests/new", b"{}").headers["Docker-Content-Digest"]
+        assert [ask("GET", f"/v2/job/manifests/{word}").read() for word in ("new", same)] == [b"{}", b"{}"]
+    with registry("127.0.0.1", {}) as name, pytest.raises(HTTPError, match="401"):
+        ask("POST", "/v2/job/blobs/uploads/")
 
 
 def test_all_machines_unless_told_otherwise() -> None:

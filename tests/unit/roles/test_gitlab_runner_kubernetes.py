@@ -242,6 +242,30 @@ def test_only_what_differs_is_written(play: Play) -> None:
 
 
 @on_one_core
+def test_a_cache_volume_that_is_taken_out(play: Play) -> None:
+    """What is not said stays in config.toml, and jobs would wait for a claim that is gone."""
+    cache = {"gitlab_runner_kubernetes_cache_volume": {"size": "10Gi"}}
+    there = in_cluster(decided(play, **cache))
+    own = [{"name": "own", "mount_path": "/own"}]
+    cases: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+        "wanted": (there, cache),
+        "taken out": (there, {}),
+        "another one": (there, {"gitlab_runner_runners": [runner(volumes={"pvc": own})]}),
+        "gone": ([each for each in there if each["kind"] != "PersistentVolumeClaim"], {}),
+    }
+    decisions = all_decided(play, cases)
+    pods = {name: decision["entries"][0]["kubernetes"] for name, decision in decisions.items()}
+    assert pods["wanted"]["volumes"]["pvc"] == [{"name": "gitlab-runner-cache", "mount_path": "/cache"}]
+    assert pods["taken out"]["volumes"] == {"pvc": None}
+    assert pods["another one"]["volumes"]["pvc"] == own
+    assert "volumes" not in pods["gone"]
+    for name in ("taken out", "another one"):  # another pod, which has read it, before the claim is deleted
+        assert [each["kind"] for each in decisions[name]["outdated"]] == ["Deployment"]
+        assert [each["kind"] for each in decisions[name]["unwanted"]] == ["PersistentVolumeClaim"]
+    assert decisions["wanted"]["outdated"] == []
+
+
+@on_one_core
 def test_a_rollout_that_has_not_ended(play: Play) -> None:
     there = in_cluster(decided(play))
     changes: dict[str, dict[str, Any]] = {
