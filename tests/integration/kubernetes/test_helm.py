@@ -207,12 +207,12 @@ def test_a_release_that_failed(api: Api, operator: HelmOperator) -> None:
 def test_a_pod_that_cannot_register(api: Api, operator: HelmOperator) -> None:
     """It is ready, and GitLab still hears of the one before it, which has the same system ID."""
     if "helper" not in operator.cluster.images:
-        pytest.skip("the stand-in takes any executor")
+        pytest.skip("the stand-in takes any access level")
     operator.run()
     timeout = ["-e", json.dumps({"_gitlab_runner_kubernetes_rollout_timeout": 45})]
-    said = operator.refused(*timeout, values={"extraEnv": {"RUNNER_EXECUTOR": "nonsense"}})
+    said = operator.refused(*timeout, values={"extraEnv": {"REGISTER_ACCESS_LEVEL": "nonsense"}})
     assert "the pod of GitLab Runner does not become ready. " in said
-    assert "Invalid executor specified" in said
+    assert "Given access-level is not valid" in said
     operator.run()
     assert len(ready_pods(api)) == 1
 
