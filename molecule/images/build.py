@@ -18,7 +18,7 @@ from .base import base_image
 _DIRECTORY = Path(__file__).parent
 _STANDIN = ROOT / "tests" / "runner_standin"
 _CONFIG_SCHEMA = ROOT / "plugins" / "plugin_utils" / "_config" / "schema.json"
-_RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "python3")
+_RUNNER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "dumb-init", "procps", "python3")
 _HELPER_PACKAGES = ("bash", "busybox-static", "ca-certificates", "git")
 _DIND_PACKAGES = ("busybox-static", "ca-certificates", "containerd", "docker.io", "iptables", "openssl", "runc")
 _BUILDAH_PACKAGES = ("buildah", "busybox-static", "ca-certificates", "libcap2-bin", "netavark", "uidmap")

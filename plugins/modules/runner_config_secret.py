@@ -119,6 +119,13 @@ restart_checksum:
   returned: with O(state=present)
   type: str
   sample: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+checksum:
+  description:
+    - SHA-256 of C(config.toml) as it is after the task, for pods that read it at their start.
+    - It is empty where an entry has no token yet, as in check mode before the first run.
+  returned: with O(state=present)
+  type: str
+  sample: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
 deleted_runners:
   description: As RV(pifleet.ci.runner_config#module:deleted_runners).
   returned: when O(purge) found some

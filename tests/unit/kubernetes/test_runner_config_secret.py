@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,6 +161,18 @@ def test_only_what_is_read_at_the_start_has_a_part_in_the_checksum() -> None:
     changed = {"concurrent": 2, "runners": [{"name": "one", "token": "y", "limit": 1}, {"name": "two"}]}
     assert restart_checksum(base) == restart_checksum(changed) == restart_checksum({"runners": []})
     assert len({restart_checksum(base), restart_checksum(session), restart_checksum(verified)}) == 3
+
+
+def test_the_checksum_of_the_whole(configure: Configure, place: InCluster) -> None:
+    """It tells any change, and nothing where no token keeps the rest from being guessed."""
+    wanted = {"runners": [{"name": "one", "environment": ["PASSWORD=a"]}]}
+    first = configure(**wanted)["checksum"]
+    assert first == hashlib.sha256((place.content or "").encode()).hexdigest()
+    assert configure(**wanted)["checksum"] == first
+    foretold = configure(check_mode=True, runners=[{"name": "one", "environment": ["PASSWORD=b"]}])["checksum"]
+    assert foretold not in ("", first)
+    unregistered = [{"name": "new", "executor": "kubernetes"}]
+    assert configure(check_mode=True, runners=unregistered)["checksum"] == ""
 
 
 def test_the_stub_documents_the_arguments_of_the_action() -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 TOKEN = "glpat-hushhushhush1234"
 NAMES = (
-    "entries", "manifests", "namespace_manifest", "outdated", "unwanted", "rolled_out", "namespace_is_ours",
+    "entries", "manifests", "namespace_manifest", "outdated", "unwanted", "rolled_out", "namespace_is_ours", "values",
 )  # fmt: skip
 
 
@@ -58,15 +58,16 @@ def all_decided(
     shown = show("{" + ", ".join(f"'{name}': _gitlab_runner_kubernetes_{name}" for name in names or NAMES) + "}")
     gathered = {
         name: {
+            "_gitlab_runner_kubernetes_configured": {"restart_checksum": "0123"},
             **variables(**options),
             "_gitlab_runner_kubernetes_gathered": {"results": [{"resources": [each]} for each in found]},
-            "_gitlab_runner_kubernetes_configured": {"restart_checksum": "0123"},
         }
         for name, (found, options) in cases.items()
     }
     outcomes = run_each(play, {name: ([part("preflight"), shown], given) for name, given in gathered.items()})
     assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
-    assert play.module_executions == 0
+    rendered = [name for name, given in gathered.items() if given.get("gitlab_runner_kubernetes_method") == "helm"]
+    assert play.module_executions == len(rendered)
     assert not [name for name, outcome in outcomes.items() if TOKEN in outcome.output]
     return {name: outcome.value for name, outcome in outcomes.items()}
 
