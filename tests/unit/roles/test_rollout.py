@@ -53,7 +53,7 @@ def run(
         **({"pifleet_rollout": rollout} if rollout else {}),
         "_docker_clock_differs": False,
         "_docker_pending": False,
-        "_gitlab_runner_no_space": f"{{{{ 'takes no jobs. It is full.' if inventory_hostname == '{drained}' else '' }}}}",
+        "_gitlab_runner_no_space": f"{{{{ 'is full: free it.' if inventory_hostname == '{drained}' else '' }}}}",
         **{f"_{role}_{what}": disrupts for what in ("differs", "run_differs", "disrupts", "reboots")},
         **dict.fromkeys(
             ("_raspberry_pi_cmdline_differs", "_raspberry_pi_drop_ins_differ", "_raspberry_pi_throttled"), False
@@ -96,6 +96,6 @@ def test_pis_reboot_one_after_the_other(play: Play) -> None:
 
 def test_a_host_without_disk_space_does_not_stop_the_batches_after_it(play: Play) -> None:
     output, lines = run(play, "gitlab_runner", "", drained="pi-03")
-    assert "pi-03 takes no jobs. It is full." in " ".join(output.split())
+    assert "pi-03 is full: free it." in " ".join(output.split())
     assert output.count("failed=1") == 1
     assert {host for _, host in lines} == {"pi-01", "pi-04", "pi-05"}
