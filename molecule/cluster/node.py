@@ -24,7 +24,7 @@ _PRIVATE = ("run", "tmp", "var/lib", "var/log")
 _KUBELET_PORT = "10250"
 _SYSCTLS = {
     # What the kubelet sets where it finds something else. They are the machine's, so it finds this instead of them:
-    # https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/util/sysctl/sysctl.go
+    # https://github.com/kubernetes/component-helpers/blob/v0.35.4/node/util/sysctl/sysctl.go
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
     "kernel/panic": "10",

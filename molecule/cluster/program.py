@@ -21,7 +21,7 @@ _SAY_EVERY = 30
 
 
 def version(go_mod: str) -> str:
-    """The release of Kubernetes that the go.mod requires, such as v1.34.4."""
+    """The release of Kubernetes that the go.mod requires, such as v1.35.4."""
     found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", go_mod, re.MULTILINE)
     if not found:
         raise ValueError("go.mod does not require k8s.io/kubernetes")
@@ -62,7 +62,7 @@ def built() -> Path:
 
 
 def go_version() -> str:
-    """What Go calls itself, such as go1.24.4. Raises LabError if there is none that is new enough."""
+    """What Go calls itself, such as go1.25.4. Raises LabError if there is none that is new enough."""
     wanted = _wanted_go()
     if not shutil.which("go"):
         raise LabError(f"Go {wanted} or newer is needed to build Kubernetes, and there is no `go` on PATH: install it.")
@@ -79,7 +79,7 @@ def go_version() -> str:
 
 def _wanted_go() -> str:
     found = re.search(r"^go (\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
-    return found[1] if found else "1.24"
+    return found[1] if found else "1.25"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

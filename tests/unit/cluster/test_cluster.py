@@ -133,16 +133,16 @@ def test_configuration_files_parse() -> None:
 
 def test_a_build_is_of_these_sources_and_this_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    one, other = program.folder("go1.24.4"), program.folder("go1.25.0")
+    one, other = program.folder("go1.25.4"), program.folder("go1.26.0")
     assert one != other
     assert one.parent == tmp_path / "pifleet" / "kubernetes"
     assert one.name.startswith(program.version((program.MODULE / "go.mod").read_text()))
 
 
 def test_the_components_are_told_their_release() -> None:
-    linked = program.flags("v1.34.4")[-1]
-    assert "version.gitVersion=v1.34.4 " in linked
-    assert linked.endswith("version.gitMinor=34")
+    linked = program.flags("v1.35.4")[-1]
+    assert "version.gitVersion=v1.35.4 " in linked
+    assert linked.endswith("version.gitMinor=35")
 
 
 @pytest.mark.parametrize(("found", "words"), [("", "there is no `go` on PATH"), ("go1.19.8", "on PATH is go1.19.8")])
@@ -152,7 +152,7 @@ def test_without_a_new_go_one_sentence(found: str, words: str, monkeypatch: pyte
         go.write_text(f"#!/bin/sh\necho {found}\n")
         go.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LabError, match=f"Go 1.24.* or newer is needed to build Kubernetes, and .*{words}"):
+    with pytest.raises(LabError, match=f"Go 1.25.* or newer is needed to build Kubernetes, and .*{words}"):
         program.go_version()
 
 
