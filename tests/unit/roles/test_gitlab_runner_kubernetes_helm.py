@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
             }
         },
         {},
-        "values has replicas, unregisterRunners, runners.config, rbac.create, metrics.port, which the role",
+        "values has metrics.port, rbac.create, replicas, runners.config, unregisterRunners, which the role",
     ),
     "DNS and TLS": (
         {"values": {"certsSecretName": "ca", "hpa": {}}},
