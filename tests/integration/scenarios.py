@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pytest
 from sizes import SECONDS, dice
@@ -32,6 +32,11 @@ def within(order: Sequence[str], seconds: Mapping[str, int], limit: int) -> set[
     return chosen
 
 
+def thinned(order: Sequence[str], seconds: Mapping[str, int], limit: int, random: Callable[[], float]) -> list[str]:
+    """Without some of those that take longer than the limit: each is kept the more rarely the longer it takes."""
+    return [name for name in order if random() < limit / seconds[name]]
+
+
 def leave_out(items: Iterable[pytest.Item]) -> None:
     """Skip those of the tests that take long that are not drawn for this run in this scenario."""
     groups: dict[str, list[pytest.Item]] = {}
@@ -43,7 +48,9 @@ def leave_out(items: Iterable[pytest.Item]) -> None:
             groups.setdefault(name, []).append(item)
             seconds[name] = mark.args[0]
     names = sorted(groups)
-    chosen = within(dice(f"tests of {SCENARIO}").sample(names, len(names)), seconds, SECONDS)
+    drawing = dice(f"tests of {SCENARIO}")
+    order = thinned(drawing.sample(names, len(names)), seconds, SECONDS, drawing.random)
+    chosen = within(order, seconds, SECONDS)
     for name in set(names) - chosen:
         for test in groups[name]:
             reason = f"takes {seconds[name]} s and is not drawn; PIFLEET_SECONDS={SECONDS}"
