@@ -64,9 +64,10 @@ def all_decided(
         }
         for name, (found, options) in cases.items()
     }
-    outcomes = run_each(play, {name: ([part("preflight"), shown], given) for name, given in gathered.items()})
-    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
     rendered = [name for name, given in gathered.items() if given.get("gitlab_runner_kubernetes_method") == "helm"]
+    steps = {name: ["preflight", *(["render"] if name in rendered else [])] for name in gathered}
+    outcomes = run_each(play, {name: ([*map(part, steps[name]), shown], gathered[name]) for name in gathered})
+    assert {name: outcome.output for name, outcome in outcomes.items() if outcome.failed} == {}
     assert play.module_executions == len(rendered)
     assert not [name for name, outcome in outcomes.items() if TOKEN in outcome.output]
     return {name: outcome.value for name, outcome in outcomes.items()}

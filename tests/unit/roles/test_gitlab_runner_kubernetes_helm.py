@@ -296,7 +296,8 @@ def test_one_sentence_of_what_helm_says(play: Play) -> None:
         ),
     }
     cases = {
-        name: ([part("preflight")], variables(**by_helm(play, helm))) for name, (helm, _sentence) in refused.items()
+        name: ([part("preflight"), part("render")], variables(**by_helm(play, helm)))
+        for name, (helm, _sentence) in refused.items()
     }
     outcomes = run_each(play, cases)
     said = {name: outcome.output for name, outcome in outcomes.items() if outcome.failed}
@@ -307,5 +308,5 @@ def test_one_sentence_of_what_helm_says(play: Play) -> None:
 @pytest.mark.skipif(not shutil.which("helm"), reason="there is no program helm")
 def test_what_helm_itself_says(play: Play) -> None:
     helm = {"binary_path": shutil.which("helm"), "chart_ref": "nowhere/at-all"}
-    outcome = run_each(play, {"": ([part("preflight")], variables(**by_helm(play, helm)))})[""]
+    outcome = run_each(play, {"": ([part("preflight"), part("render")], variables(**by_helm(play, helm)))})[""]
     assert "pi-01: helm cannot render the chart nowhere/at-all 0.86.0 (Error: " in outcome.output
