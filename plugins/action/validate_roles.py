@@ -9,12 +9,19 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
-from ansible_collections.pifleet.ci.plugins.plugin_utils._action import checked_arguments
+from ansible_collections.pifleet.ci.plugins.plugin_utils._action import (
+    checked_arguments,
+    checked_options,
+    require_libraries,
+)
+from ansible_collections.pifleet.ci.plugins.plugin_utils._gitlab.transport import IMPORT_ERROR
+from ansible_collections.pifleet.ci.plugins.plugin_utils._preflight import PREFLIGHT_OPTIONS, Preflight, preflight
 from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
+from ansible_collections.pifleet.ci.plugins.plugin_utils._toml.render import IMPORT_ERROR as TOMLKIT_IMPORT_ERROR
 
 ARGUMENT_SPEC: dict[str, Any] = {"roles": {"type": "list", "elements": "str", "required": True}}
 _ROLES = Path(__file__).parents[2] / "roles"
-_CHECKED_ELSEWHERE = {"gitlab_runner"}  # after all hosts were compared, by gitlab_runner_preflight
+_RUNNERS = "gitlab_runner"  # the role that has options for gitlab_runner_preflight beside its problems
 
 
 class ActionModule(ActionBase):
@@ -29,11 +36,11 @@ class ActionModule(ActionBase):
         roles = checked_arguments(self, ARGUMENT_SPEC)["roles"]
         self._validate_arguments(roles, variables)
         # only now, because the checks of a role take the types of its arguments for granted
-        checked = [role for role in roles if role not in _CHECKED_ELSEWHERE]
-        problems = [problem for role in checked for problem in self._problems(role, variables)]
-        if problems:
-            raise AnsibleActionFail("\n".join(dict.fromkeys(problems)))
-        return {**reply, "changed": False}
+        problems = [problem for role in roles if role != _RUNNERS for problem in self._problems(role, variables)]
+        found = self._preflight(variables) if _RUNNERS in roles else Preflight([], [])
+        if problems or found.problems:
+            raise AnsibleActionFail("\n".join(dict.fromkeys([*problems, *found.problems])))
+        return {**reply, "changed": False, "warnings": found.warnings}
 
     def _validate_arguments(self, roles: list[str], variables: dict[str, Any]) -> None:
         task = self._task.copy()
@@ -52,11 +59,22 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(mask_tokens(f"{variables.get('inventory_hostname')}: {result['msg']}"))
 
     def _problems(self, role: str, variables: dict[str, Any]) -> list[str]:
-        name = f"_{role}_problems"
-        if name not in variables:
-            raise AnsibleActionFail(f"roles has {role}, and this play does not import the role pifleet.ci.{role}.")
-        problems: list[str] = self._templar.template(variables[name])
+        problems: list[str] = self._variable(role, "problems", variables)
         return problems
+
+    def _preflight(self, variables: dict[str, Any]) -> Preflight:
+        require_libraries(tomlkit=TOMLKIT_IMPORT_ERROR, requests=IMPORT_ERROR)
+        options = checked_options(self._variable(_RUNNERS, "preflight", variables), PREFLIGHT_OPTIONS)
+        return preflight(options, str(variables.get("inventory_hostname", "")), self._loader.path_dwim)
+
+    def _variable(self, role: str, name: str, variables: dict[str, Any]) -> Any:
+        try:
+            variable = variables[f"_{role}_{name}"]
+        except KeyError:
+            raise AnsibleActionFail(
+                f"roles has {role}, and this play does not import the role pifleet.ci.{role}."
+            ) from None
+        return self._templar.template(variable)
 
 
 def _options(role: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.pifleet.ci.plugins.plugin_utils._daemon_json import (
     DaemonJsonError,
+    data_root,
     effect,
     has_credentials,
     merged,
@@ -61,7 +62,8 @@ _value:
   description:
     - A dictionary. C(problem) says why the file cannot be merged, and is empty if it can. C(config) is the merged
       content and C(content) its text; the file's own if nothing is to be changed. C(differs) says whether the file has
-      to be written. C(effect) is C(none), C(reload) or C(restart). C(secret) says whether the file has credentials, now
+      to be written. C(effect) is C(none), C(reload) or C(restart). C(data_root_differs) says whether the engine would
+      use another directory for its images, containers and volumes. C(secret) says whether the file has credentials, now
       or then, and thus may not be shown.
   type: dict
 """
@@ -86,6 +88,7 @@ def daemon_json(
             "content": text,
             "differs": False,
             "effect": "none",
+            "data_root_differs": False,
             "secret": True,
         }
     differs = config != present
@@ -95,6 +98,7 @@ def daemon_json(
         "content": json.dumps(config, indent=4, ensure_ascii=False) + "\n" if differs else text,
         "differs": differs,
         "effect": _effect(present, running, config),
+        "data_root_differs": data_root(config) != data_root(present or {}),
         "secret": has_credentials(present or {}) or has_credentials(config),
     }
 

@@ -17,11 +17,14 @@ options:
   roles:
     description:
       - Names of roles of this collection that the play imports, without C(pifleet.ci).
-      - Of the role C(gitlab_runner) only the arguments are validated. Its checks compare all hosts, and belong to
-        M(pifleet.ci.gitlab_runner_preflight).
+      - With C(gitlab_runner) also what M(pifleet.ci.gitlab_runner_preflight) validates, after the role has compared all
+        hosts (its C(tasks_from=compare)).
     type: list
     elements: str
     required: true
+requirements:
+  - requests 2.32 or newer with urllib3 2 (on the control node, for the role C(gitlab_runner))
+  - tomlkit 0.13 or newer (on the control node, for the role C(gitlab_runner))
 seealso:
   - module: ansible.builtin.validate_argument_spec
   - module: pifleet.ci.gitlab_runner_preflight

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.pifleet.ci.plugins.plugin_utils._plain import to_plain
 from ansible_collections.pifleet.ci.plugins.plugin_utils._tokens import mask_tokens
 from ansible_collections.pifleet.ci.plugins.plugin_utils._workers import share_objects_with_workers
@@ -31,6 +32,15 @@ def checked_arguments(action: ActionBase, spec: dict[str, Any]) -> dict[str, Any
     except AnsibleError as error:
         raise AnsibleActionFail(mask_tokens(str(error))) from None
     return arguments
+
+
+def checked_options(options: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """These options with their defaults, as plain values. Raises AnsibleActionFail, which quotes no token."""
+    result = ArgumentSpecValidator(spec).validate(options)
+    if result.error_messages:
+        raise AnsibleActionFail(mask_tokens(", ".join(result.error_messages)))
+    plain: dict[str, Any] = to_plain(result.validated_parameters)
+    return plain
 
 
 # Ansible imports an action before it forks the workers that run it.

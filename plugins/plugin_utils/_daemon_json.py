@@ -18,6 +18,8 @@ LIMITS = {"max-size": "10m", "max-file": "3"}
 LIMITED_DRIVERS = ("local", "json-file")
 ENGINES_DRIVER = "json-file"
 
+DATA_ROOT = "/var/lib/docker"
+
 RELOADED = {
     "debug",
     "default-runtime",
@@ -83,6 +85,11 @@ def effect(running: Config, wanted: Config) -> str:
     if not changed:
         return "none"
     return "reload" if changed <= RELOADED and changed - wanted.keys() <= RESET else "restart"
+
+
+def data_root(config: Config) -> Any:
+    """The directory of images, containers and volumes of an engine that runs with ``config``."""
+    return config.get("data-root", DATA_ROOT)
 
 
 def has_credentials(config: Config) -> bool:

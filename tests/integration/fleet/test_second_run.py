@@ -58,7 +58,7 @@ def test_few_module_executions_per_pi(again: Play, lab: Lab) -> None:
 
 def most_tasks(name: str) -> int:
     if SCENARIO == "default":
-        return 13
+        return 8
     return 30 if name == MANAGER else 17
 
 

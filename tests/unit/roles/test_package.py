@@ -41,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "gitlab_runner_api_token": "glpat-0123456789",
     "gitlab_runner_defaults": {"gitlab": {"runner_type": "project_type", "project_id": 42}},
     "gitlab_runner_runners": [DOCKER],
+    "_gitlab_runner_registered": {"config_differs": True},
     "_gitlab_runner_configured": {"takes_effect": "now"},
 }
 

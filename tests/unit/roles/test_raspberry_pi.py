@@ -197,7 +197,7 @@ def test_nothing_is_refused_that_is_not_asked_for(play: Play) -> None:
 
 def test_the_backup_has_the_name_that_the_module_gives_it() -> None:
     variables = yaml.safe_load((ROOT / "roles/raspberry_pi/vars/main.yml").read_text())
-    assert f"'$', '{BACKUP}'" in variables["_raspberry_pi_backups"]
+    assert variables["_raspberry_pi_backups"] == [path + BACKUP for path in variables["_raspberry_pi_cmdline_paths"]]
     assert f"_raspberry_pi_cmdline_path ~ '{BACKUP}'" in variables["_raspberry_pi_cmdline_differs"]
 
 

@@ -7,6 +7,7 @@ The roles' own batch.yml is run with another task file in place of what it inclu
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def run(
     (play.directory / "no_space.yml").write_text((ROLES / "gitlab_runner" / "tasks" / "no_space.yml").read_text())
     (play.directory / "batch.yml").write_text((ROLES / role / "tasks" / "batch.yml").read_text())
     variables = [{"ansible.builtin.include_vars": str(path)} for path in (ROLES / role / "vars").rglob("*.yml")]
-    tasks = yaml.safe_load((ROLES / role / "tasks" / "apply.yml").read_text())
-    loop = next(task for task in tasks if "loop" in task)
+    tasks = [yaml.safe_load((ROLES / role / "tasks" / f"{name}.yml").read_text()) for name in ("apply", "change")]
+    loop = next(task for task in chain(*tasks) if "loop" in task)
     disrupts = f"{{{{ inventory_hostname != '{WITHOUT_CHANGES}' }}}}"
     decided = {
         **({"pifleet_rollout": rollout} if rollout else {}),

@@ -20,6 +20,7 @@ SERVICE: dict[str, Any] = {
     "gitlab_runner_deployment": "service",
     "gitlab_runner_swarm_managers": ["pi-01", "pi-02"],
     "swarm_workers": ["pi-03"],
+    "_gitlab_runner_registered": {"config_differs": True},
     "_gitlab_runner_configured": {"takes_effect": "now"},
 }
 ALL = {"pi-01": manager("n1"), "pi-02": manager("n2"), "pi-03": worker("n3")}

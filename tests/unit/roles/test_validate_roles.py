@@ -71,10 +71,11 @@ RUNS: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize("run", RUNS)
 def test_site_validates_the_roles_that_run(play: Play, run: str) -> None:
-    site = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text())
-    (task,) = (task for task in site[0]["tasks"] if "pifleet.ci.validate_roles" in task)
+    (site,) = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text())
+    (task,) = (task for task in site["tasks"] if "pifleet.ci.validate_roles" in task)
     roles = task["pifleet.ci.validate_roles"]["roles"].strip().removeprefix("{{").removesuffix("}}")
-    shown = show(roles, vars=task["vars"], tags=task["tags"])
+    selected = {name: site["vars"][name] for name in ("pifleet_tags", "pifleet_roles")}
+    shown = show(roles, vars={**selected, **task["vars"]}, tags=task["tags"])
     variables = {"_raspberry_pi_asked": True, "disk_space_state": "present"}
     arguments, validated = RUNS[run]
     assert run_each(play, {"": ([shown], variables)}, *arguments)[""].value == validated
