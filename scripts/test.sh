@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# All tests. The lab waits much, so it has company; what it says is shown when it has ended. Every part runs to its end,
-# whatever becomes of the others; how long each took, and which failed, is said last.
+# All tests. The lab and the cluster wait much, so they have company; what runs beside the unit tests is shown when it has
+# ended. Every part runs to its end, whatever becomes of the others; how long each took, and which failed, is said last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,21 +21,40 @@ part() {
 # All that is drawn is drawn from one seed.
 export PIFLEET_SEED=${PIFLEET_SEED:-$SRANDOM}
 
+beside=()
+# Runs a command beside all that follows, in a process group of its own, by which it can be ended.
+beside() {
+  set -m
+  "$@" >/dev/null &
+  set +m
+  beside+=($!)
+}
+
+checks() {
+  part "lint, sanity, galaxy-importer" nice scripts/lint.sh
+  part "real cluster, if at hand" nice scripts/kubernetes.sh --if-at-hand
+}
+
+end_beside() {
+  local group
+  for group in "${beside[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+}
+trap end_beside EXIT
+
 part "images of the lab" env PYTHONPATH=molecule python -m images
-set -m # the background gets a process group, by which it can be ended
-part "Molecule scenarios" scripts/molecule.sh test --all >/dev/null &
-set +m
-trap 'kill -- -$! 2>/dev/null || true' EXIT
-# The lab goes first: what has nothing to wait for takes the time in which that waits. The unit tests come last, because they
-# can use every core that the lab leaves.
-part "lint, sanity, galaxy-importer" nice scripts/lint.sh
+# The lab goes first. Linters use one core and the cluster waits much, so the unit tests, which can use every core, take what
+# those leave.
+beside part "Molecule scenarios" scripts/molecule.sh test --all
+beside checks
 PIFLEET_ANSIBLE_PLAYBOOKS=$(nice scripts/cores.sh)
 export PIFLEET_ANSIBLE_PLAYBOOKS
 part "unit tests, property tests" nice pytest -q -n auto --durations=15 tests/unit
-part "real cluster, if at hand" nice scripts/kubernetes.sh --if-at-hand
-printf '\n==> waiting for the Molecule scenarios (%s)\n' "$logs/Molecule scenarios.log" >&2
+printf '\n==> waiting for what runs beside (%s)\n' "$logs" >&2
 wait
-cat "$logs/Molecule scenarios.log"
+for log in "$logs"/{lint*,real*,Molecule*}.log; do
+  printf '\n==> %s\n' "$(basename "$log" .log)"
+  cat "$log"
+done
 
 printf '\nPIFLEET_SEED=%s\n' "$PIFLEET_SEED"
 cat "$logs/summary"
