@@ -13,7 +13,7 @@ ruff format --check --quiet . || { ruff format --diff --quiet . | head -n 40; ex
 step "mypy"
 MYPYPATH=.cache/collections:tests:molecule mypy plugins/action plugins/filter plugins/plugin_utils plugins/modules
 MYPYPATH=roles/disk_space/files:plugins/module_utils mypy roles/disk_space/files
-MYPYPATH=tests:molecule:.cache/collections:tests/unit/registration mypy tests/conftest.py tests/documentation.py tests/sizes.py tests/load tests/plays tests/fake_gitlab tests/fake_kubernetes tests/runner_standin molecule
+MYPYPATH=tests:molecule:.cache/collections:tests/unit/registration mypy tests/conftest.py tests/documentation.py tests/drawing.py tests/sizes.py tests/load tests/plays tests/fake_gitlab tests/fake_kubernetes tests/runner_standin molecule
 
 step "shellcheck"
 find .ci/run molecule roles scripts -type f \( -name '*.sh' -o -exec grep -qE '^#!.*sh$' {} \; \) -exec shellcheck {} +

@@ -37,6 +37,8 @@ ROUNDS = _size("PIFLEET_ROUNDS", test=1, soak=10)
 """Rounds in which two operators start a play at the same moment."""
 SECONDS = _size("PIFLEET_SECONDS", test=60, soak=1_000_000)
 """Seconds that the tests of simulated Pis that take long may take together, in each Molecule scenario."""
+PLAY_SECONDS = _size("PIFLEET_PLAY_SECONDS", test=150, soak=1_000_000)
+"""Seconds of one core that the files of unit tests with the most plays may take together."""
 CORES = _size("PIFLEET_CORES", test=1, soak=20)
 """ansible-cores that the plays of one file run with, of those that are there."""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import testinfra
-from integration.scenarios import SCENARIO, leave_out
+from drawing import leave_out
+from integration.scenarios import SCENARIO
+from sizes import SECONDS
 from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LIMIT))
-    leave_out(items)
+    leave_out(items, SECONDS, f"tests of {SCENARIO}", "PIFLEET_SECONDS")
 
 
 @pytest.fixture(scope="session")

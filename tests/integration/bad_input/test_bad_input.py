@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from fake_gitlab import tls
-from integration.scenarios import takes
 from lab.fleet import GitLab, Lab, Play
 from testinfra.host import Host
 

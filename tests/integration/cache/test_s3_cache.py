@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from drawing import takes
 from integration.s3_cache import PIS, Fleet, runner, s3_cache
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import GitLab, Lab
 from lab.s3_server import ACCESS_KEY, SECRET_KEY
 from testinfra.host import Host

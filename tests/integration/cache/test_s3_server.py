@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import takes
 from fake_gitlab import tls
 from images import s3_server_image
 from integration.s3_cache import NAME, PIS, Fleet, client_settings
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import Lab, Play, eventually
 from lab.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, SERVER, s3_program
 from lab.services import REGISTRY_NAME, ensure_registry

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from card_image import TRIXIE
-from integration.scenarios import only_in, takes
+from drawing import takes
+from integration.scenarios import only_in
 from lab.fleet import Lab, Play, eventually
 from lab.host import docker
 from lab.pis import boot_flashed_pi, remove_pi

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.scenarios import SCENARIO, only_in, takes
+from drawing import takes
+from integration.scenarios import SCENARIO, only_in
 from lab.fleet import GitLab, Lab, Play, eventually
 from testinfra.host import Host
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.scenarios import only_in, takes
+from drawing import takes
+from integration.scenarios import only_in
 from lab.docker_packages import offer_docker_packages
 from lab.fleet import JOB_ENDS, Lab, Play
 from lab.host import docker

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from fake_gitlab import tls
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import JOB_ENDS, GitLab, Lab, eventually
 from testinfra.host import Host
 

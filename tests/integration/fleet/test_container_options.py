@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from integration.scenarios import SCENARIO, takes
+from drawing import takes
+from integration.scenarios import SCENARIO
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play
 from testinfra.host import Host
 

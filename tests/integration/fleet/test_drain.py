@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from integration.scenarios import takes
+from drawing import takes
 from lab.fleet import GitLab, Lab, Play
 from testinfra.host import Host
 

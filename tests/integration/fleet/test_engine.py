@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from integration.scenarios import SCENARIO, takes
+from drawing import takes
+from integration.scenarios import SCENARIO
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
 from testinfra.host import Host
 

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 
 import pytest
-from integration.scenarios import takes
+from drawing import takes
 from lab.fleet import Lab
 from plays.processes import ProcessWatcher
 from testinfra.host import Host

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from fake_gitlab import tls
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import Lab, Play
 from lab.private_registry import PASSWORD, REGISTRY, USERNAME, start_private_registry, stop_private_registry
 from testinfra.host import Host

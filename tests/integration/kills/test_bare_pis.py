@@ -7,7 +7,7 @@ test_every_start.py, of `make soak`, goes through the other histories.
 from __future__ import annotations
 
 import pytest
-from integration.scenarios import takes
+from drawing import takes
 from kills_on_pis import kill_repeatedly
 from registration_kills import STARTS
 from registration_play import Play

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from integration.scenarios import SCENARIO, takes
+from drawing import takes
+from integration.scenarios import SCENARIO
 from lab.fleet import Lab
 from load.fleet import Fleet
 from load.measure import Measure, require_whole

@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from integration.scenarios import only_in, takes
+from drawing import takes
+from integration.scenarios import only_in
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play, eventually
 from lab.runner_packages import Offer, offer_packages, withdraw_packages
 from registration_kill import MARK, kill_all

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.scenarios import takes
+from drawing import takes
 from lab.fleet import GitLab, Lab, Play
 from lab.host import docker
 from testinfra.host import Host

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from drawing import takes
 from fake_gitlab import tls
 from images import docker_in_docker_image, git_job_image, job_image, s3_server_image
 from integration.s3_cache import NAME as S3_NAME
 from integration.s3_cache import client_settings, s3_cache
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import Lab
 from lab.git_server import serving_repository
 from lab.images import lab_images

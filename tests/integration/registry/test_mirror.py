@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import takes
 from fake_gitlab import tls
 from images import job_image
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import Lab, Play
 from lab.services import REGISTRY_NAME, ensure_registry
 from testinfra.host import Host

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from drawing import takes
 from fake_gitlab import tls
 from images import runner_image
-from integration.scenarios import only_in, takes
+from integration.scenarios import only_in
 from lab.fleet import JOB_ENDS, GitLab, Lab, Play
 from lab.images import lab_images
 from lab.private_registry import PASSWORD, REGISTRY, USERNAME, start_private_registry, stop_private_registry

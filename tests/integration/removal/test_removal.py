@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.scenarios import takes
+from drawing import takes
 from lab.fleet import GitLab, Lab, Play, eventually
 from testinfra.host import Host
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.scenarios import SCENARIO, only_in, takes
+from drawing import takes
+from integration.scenarios import SCENARIO, only_in
 from lab.fleet import GitLab, Lab, Play
 from lab.offers import IMAGE_LABEL, offer_engine, push_runner, restore_runner, withdraw_engine
 from testinfra.host import Host

@@ -14,11 +14,12 @@ from typing import Any
 
 import plays.play
 import pytest
+from drawing import takes
 from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT
 from sizes import one_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(56, "runner_config_plays")]
 
 TOKEN, VARIABLE, NEW_VARIABLE = "glrt-hushhushhush1234", "hush-of-the-file", "hush-of-the-inventory"
 CONFIG = f"""# by hand

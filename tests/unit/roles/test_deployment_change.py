@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import takes
 from plays.cores import on_every_core
 from plays.play import ROOT, Play
 from plays.table import run_each
@@ -35,7 +36,7 @@ from test_package import (
     host,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(33, "deployment_change")]
 
 TASKS = ROOT / "roles" / "gitlab_runner" / "tasks"
 BARE: dict[str, Any] = {}

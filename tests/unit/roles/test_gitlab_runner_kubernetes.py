@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.pifleet.ci.plugins.filter.outdated_objects import outdated_objects
+from drawing import takes
 from fake_gitlab import tls
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
 from plays.table import assert_refused, run_each, show
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(58, "gitlab_runner_kubernetes")]
 
 TOKEN = "glpat-hushhushhush1234"
 NAMES = (

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from fake_gitlab import tls
 from plays.cores import on_every_core, on_one_core
 from plays.play import Play
 from plays.table import assert_refused, run_each
 from test_gitlab_runner_kubernetes import TOKEN, all_decided, by_kind, decided, in_cluster, part, runner, variables
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(52, "gitlab_runner_kubernetes_helm")]
 
 # Renders a Deployment of the release as the chart {chart} does, and keeps what it was asked for.
 HELM = """#!/bin/sh

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT, Play
 from plays.table import Outcome, assert_refused, run_each, show
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(54, "package")]
 
 DIRECTORY = "/etc/gitlab-runner"
 UNIT = "gitlab-runner.service"

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from plays.cores import on_every_core
 from plays.play import Play
 from sizes import one_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(34, "remove_files")]
 
 ENTRY = '[[runners]]\n  name = "mine"\n  token = "glrt-hushhushhush1234"\n'
 OURS = {

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import takes
 from plays.cores import on_every_core
 from plays.play import Play
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(30, "rollout")]
 
 HOSTS = [f"pi-0{number}" for number in range(1, 6)]
 ROLES = Path(__file__).parents[3] / "roles"

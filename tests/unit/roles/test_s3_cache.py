@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import takes
 from plays.cores import on_every_core, on_one_core
 from plays.play import ROOT, Play
 from plays.table import assert_refused, run_each, show
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(26, "s3_cache")]
 
 NAME = "pifleet-s3-cache"
 CONFIG, DIRECTORY = "/etc/pifleet-s3-cache", "/var/lib/pifleet-s3-cache"

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import takes
 from plays.cores import on_every_core
 from plays.play import Play
 from swarm_hosts import INACTIVE, Swarm, known, labels, manager, node, worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, takes(60, "swarm")]
 
 
 @on_every_core

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from integration.scenarios import thinned, within
+from drawing import thinned, within
 
 SECONDS = {"short": 20, "long": 110, "longer than the limit": 170}
 
