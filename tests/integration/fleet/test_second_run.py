@@ -59,7 +59,7 @@ def test_few_module_executions_per_pi(again: Play, lab: Lab) -> None:
 def most_tasks(name: str) -> int:
     if SCENARIO == "default":
         return 8
-    return 31 if name == MANAGER else 16
+    return 30 if name == MANAGER else 15
 
 
 def test_few_tasks(again: Play, pis: dict[str, Host]) -> None:
