@@ -189,7 +189,7 @@ def test_gitlab_runner_is_not_run_on_a_drained_host(play: Play) -> None:
 
 def test_both_roles_name_the_same_file_and_label() -> None:
     ours = yaml.safe_load((ROOT / "roles/disk_space/vars/main.yml").read_text())
-    theirs = yaml.safe_load((ROOT / "roles/gitlab_runner/vars/main/main.yml").read_text())
+    theirs = yaml.safe_load((ROOT / "roles/gitlab_runner/vars/main/disk_space.yml").read_text())
     assert theirs["_gitlab_runner_disk_space_state"] == ours["_disk_space_state_directory"] + "/state.json" == STATE
     assert theirs["_gitlab_runner_disk_space_pattern"] == ours["_disk_space_state_pattern"]
     for written in (disk_space.State("/x"), disk_space.State("/x", True, 'a "b" {c}', {"unit": "d"})):

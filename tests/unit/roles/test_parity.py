@@ -83,7 +83,7 @@ def test_the_role_passes_every_option_of_the_configuration() -> None:
 
 def test_what_hosts_are_compared_by_has_the_defaults_of_the_role() -> None:
     """hostvars of another host do not have the defaults of a role."""
-    compared = load("gitlab_runner", "vars/main/main.yml")["_gitlab_runner_service_options"]
+    compared = load("gitlab_runner", "vars/main/service.yml")["_gitlab_runner_service_options"]
     assert compared.items() <= load("gitlab_runner", "defaults/main.yml").items()
     assert len(compared) == 5
 
