@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.host import LabError
 
 KUBECONFIG, CONTEXT, RUNNER_IMAGE = "PIFLEET_KUBECONFIG", "PIFLEET_KUBE_CONTEXT", "PIFLEET_KUBE_RUNNER_IMAGE"
+NODE_IMAGE = "PIFLEET_KUBE_NODE_IMAGE"
 TOOLS = ("kind", "k3d")
 
 
@@ -26,9 +27,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Tool:
-    """A cluster that the tool makes: kind or k3d."""
+    """A cluster that the tool makes: kind or k3d. node_image: of its nodes, empty for the tool's default."""
 
     name: str
+    node_image: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,4 +56,4 @@ def choose(environment: Mapping[str, str] = os.environ, which: Callable[[str], s
             "cluster for them. Set both, or none for a cluster that is made for the tests."
         )
     tool = next((name for name in TOOLS if which(name)), None)
-    return Tool(tool) if tool else Own()
+    return Tool(tool, environment.get(NODE_IMAGE, "")) if tool else Own()

@@ -165,7 +165,7 @@ def _start(choice: Choice, place: Place) -> Cluster:
             images = {"runner": choice.runner_image} if choice.runner_image else {}
             return _cluster(place, choice, choice.kubeconfig, choice.context, own_address(), images)
         case Tool():
-            address = tools.start(choice.name, place)
+            address = tools.start(choice, place)
             return _cluster(
                 place, choice, tools.kubeconfig(place), tools.context(choice.name, place), address, references()
             )

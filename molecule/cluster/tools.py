@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab.host import LabError, docker
 
+from .choice import Tool
 from .images import write_archives
 from .place import Place, say
 
@@ -20,10 +21,12 @@ from .place import Place, say
 class Commands:
     """How a tool is told what to do. Each takes the cluster's name and its kubeconfig; `load` a file instead of that.
 
+    `create` also takes options, which both tools have.
+
     Neither writes into the kubeconfig of the user.
     """
 
-    create: Callable[[str, Path], list[list[str]]]
+    create: Callable[[str, Path, list[str]], list[list[str]]]
     delete: Callable[[str, Path], list[str]]
     load: Callable[[str, Path], list[str]]
     network: Callable[[str], str]
@@ -32,18 +35,18 @@ class Commands:
 
 COMMANDS = {
     "kind": Commands(
-        create=lambda name, file: [
-            ["kind", "create", "cluster", "--name", name, "--kubeconfig", str(file), "--wait", "180s"]
+        create=lambda name, file, options: [
+            ["kind", "create", "cluster", "--name", name, "--kubeconfig", str(file), "--wait", "180s", *options]
         ],
         delete=lambda name, file: ["kind", "delete", "cluster", "--name", name, "--kubeconfig", str(file)],
         load=lambda name, archive: ["kind", "load", "image-archive", str(archive), "--name", name],
         network=lambda _name: "kind",
     ),
     "k3d": Commands(
-        create=lambda name, file: [
+        create=lambda name, file, options: [
             [
                 "k3d", "cluster", "create", name, "--wait",
-                "--kubeconfig-update-default=false", "--kubeconfig-switch-context=false",
+                "--kubeconfig-update-default=false", "--kubeconfig-switch-context=false", *options,
             ],
             ["k3d", "kubeconfig", "write", name, "--output", str(file)],
         ],
@@ -54,15 +57,16 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def start(tool: str, place: Place) -> str:
+def start(tool: Tool, place: Place) -> str:
     """Make a bare cluster with the images, and return this machine's address for its pods. Raises LabError."""
-    commands = COMMANDS[tool]
-    say(f"{tool} makes the cluster {place.kernel_name}")
-    for command in commands.create(place.kernel_name, kubeconfig(place)):
+    commands = COMMANDS[tool.name]
+    options = ["--image", tool.node_image] if tool.node_image else []
+    say(f"{tool.name} makes the cluster {place.kernel_name}")
+    for command in commands.create(place.kernel_name, kubeconfig(place), options):
         _run(command)
     with tempfile.TemporaryDirectory(prefix="pifleet-images-") as folder:
         for archive in write_archives(Path(folder), pause=None):
-            load(tool, place, archive)
+            load(tool.name, place, archive)
     return gateway(json.loads(docker("network", "inspect", commands.network(place.kernel_name))))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +29,24 @@ class Reply:
 
 
 class Api:
-    """Requests to an API server with the bearer token of a context. Raises KeyError without that context."""
+    """Requests to an API server as the user of a context, who has a token or a client certificate. Raises KeyError."""
 
     def __init__(self, kubeconfig: Mapping[str, Any], context: str) -> None:
         chosen = _named(kubeconfig["contexts"], context)["context"]
         cluster = _named(kubeconfig["clusters"], chosen["cluster"])["cluster"]
         self.server: str = cluster["server"]
         self.authority = _authority(cluster)
-        self._token = _named(kubeconfig["users"], chosen["user"])["user"]["token"]
+        user = _named(kubeconfig["users"], chosen["user"])["user"]
+        self._identity = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
         tls = ssl.create_default_context(cadata=self.authority) if self.authority else None
+        if tls and not self._identity:
+            _load_client_certificate(tls, user)
         self._pool = urllib3.PoolManager(ssl_context=tls, retries=False)
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Reply:
         """body: sent as JSON, or as it is if it is text."""
         data = body if isinstance(body, str) else json.dumps(body)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
+        headers = {**self._identity, "Content-Type": content_type}
         answer = self._pool.request(
             method, self.server + path, body=None if body is None else data, headers=headers, timeout=30
         )
@@ -159,6 +163,20 @@ def _named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _authority(cluster: Mapping[str, str]) -> str:
-    if "certificate-authority-data" in cluster:
-        return base64.b64decode(cluster["certificate-authority-data"]).decode()
-    return Path(cluster["certificate-authority"]).read_text() if "certificate-authority" in cluster else ""
+    return _content(cluster, "certificate-authority").decode()
+
+
+def _load_client_certificate(tls: ssl.SSLContext, user: Mapping[str, str]) -> None:
+    """ssl reads it from files only."""
+    with tempfile.TemporaryDirectory(prefix="pifleet-certificate-") as folder:
+        files = [Path(folder) / name for name in ("client-certificate", "client-key")]
+        for file in files:
+            file.write_bytes(_content(user, file.name))
+        tls.load_cert_chain(*files)
+
+
+def _content(entry: Mapping[str, str], name: str) -> bytes:
+    """What a kubeconfig has inline or names the file of; empty without either."""
+    if f"{name}-data" in entry:
+        return base64.b64decode(entry[f"{name}-data"])
+    return Path(entry[name]).read_bytes() if name in entry else b""

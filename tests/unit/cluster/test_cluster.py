@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from cluster import program
+from cluster import program, tools
 from cluster.access import ADMIN, USERS, kubeconfig, token_file
 from cluster.cgroups import hierarchies, own_paths
 from cluster.choice import Named, Own, Tool, choose
@@ -65,10 +65,26 @@ def test_kind_or_k3d_before_a_build(tool: str) -> None:
     assert choose({}, lambda program: program if program == tool else None) == Tool(tool)
 
 
+@pytest.mark.parametrize("tool", ["kind", "k3d"])
+def test_the_image_of_the_nodes_says_which_kubernetes(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = choose({"PIFLEET_KUBE_NODE_IMAGE": "node:1"}, lambda program: program if program == tool else None)
+    assert chosen == Tool(tool, "node:1")
+    commands: list[list[str]] = []
+    monkeypatch.setattr("cluster.tools._run", commands.append)
+    monkeypatch.setattr("cluster.tools.write_archives", lambda _folder, pause: [])
+    monkeypatch.setattr("cluster.tools.docker", lambda *_words: '[{"IPAM": {"Config": [{"Gateway": "172.18.0.1"}]}}]')
+    for wanted, options in ((chosen, ["--image", "node:1"]), (Tool(tool), [])):
+        commands.clear()
+        assert tools.start(wanted, Place("a", tmp_path)) == "172.18.0.1"
+        assert [word for word in commands[0] if word in ("--image", "node:1")] == options
+
+
 def test_the_tools_leave_the_users_kubeconfig_alone() -> None:
     kubeconfig_file = Path("/a/kubeconfig")
-    assert COMMANDS["kind"].create("a", kubeconfig_file)[0][-4:-2] == ["--kubeconfig", str(kubeconfig_file)]
-    assert "--kubeconfig-update-default=false" in COMMANDS["k3d"].create("a", kubeconfig_file)[0]
+    assert COMMANDS["kind"].create("a", kubeconfig_file, [])[0][-4:-2] == ["--kubeconfig", str(kubeconfig_file)]
+    assert "--kubeconfig-update-default=false" in COMMANDS["k3d"].create("a", kubeconfig_file, [])[0]
 
 
 def test_a_gateway_is_the_first_of_ipv4() -> None:
