@@ -374,6 +374,21 @@ def test_a_cluster_in_which_it_cannot_be_done(play: Play) -> None:
     assert found["another's, to be removed"]["deployment_found"] == {}
 
 
+@on_one_core
+def test_why_the_pods_cannot_be_read_is_said(play: Play) -> None:
+    access = {"kubeconfig": "nowhere", "context": "k3s"}
+    failing = {
+        "block": [{"ansible.builtin.fail": {"msg": "no new pod"}}],
+        "rescue": [part("fail_with_log")],
+        "module_defaults": {"group/kubernetes.core.k8s": access},
+        "delegate_to": "localhost",
+    }
+    outcome = run_each(play, {"": ([part("preflight"), failing], variables())})[""]
+    assert outcome.failed
+    said = outcome.output[outcome.output.rindex("the pod of GitLab Runner does not become ready. no new pod") :]
+    assert "Could not create API client" in said
+
+
 def test_two_hosts_with_one_namespace(play: Play) -> None:
     play_vars = variables()
     names = ("gitlab_runner_kubernetes_kubeconfig", "gitlab_runner_kubernetes_context")
