@@ -46,6 +46,8 @@ COMMANDS = {
         create=lambda name, file, options: [
             [
                 "k3d", "cluster", "create", name, "--wait",
+                # as kind does; k3d would listen at every address of this machine
+                "--api-port", "127.0.0.1:random",
                 "--kubeconfig-update-default=false", "--kubeconfig-switch-context=false", *options,
             ],
             ["k3d", "kubeconfig", "write", name, "--output", str(file)],
