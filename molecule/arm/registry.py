@@ -63,9 +63,10 @@ def registry(
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             name = place.split("/blobs/")[0].split("/manifests/")[0]
             places = [f"{name}/blobs/{digest}"] if query else [place, f"{name}/manifests/{digest}"]
-            if self._pushed(HTTPStatus.CREATED, places[0], digest):
+            if self._is_known() and credentials is not None:
                 media_type = self.headers.get("Content-Type", "application/octet-stream")
-                contents.update(dict.fromkeys(places, (body, media_type)))
+                contents.update(dict.fromkeys(places, (body, media_type)))  # before it is said
+            self._pushed(HTTPStatus.CREATED, places[0], digest)
 
         def _body(self) -> bytes:
             if self.headers.get("Transfer-Encoding") != "chunked":
