@@ -53,8 +53,9 @@ def registry(
         def do_PATCH(self) -> None:
             """A part of a blob."""
             body = self._body()
-            if self._pushed(HTTPStatus.ACCEPTED, self.path):
+            if self._is_known() and credentials is not None:
                 uploads[self.path] = uploads.get(self.path, b"") + body
+            self._pushed(HTTPStatus.ACCEPTED, self.path)
 
         def do_PUT(self) -> None:
             """The end of a blob, or a manifest."""
@@ -78,16 +79,15 @@ def registry(
             self.rfile.readline()
             return body
 
-        def _pushed(self, status: HTTPStatus, location: str, digest: str = "") -> bool:
-            """Answer a push, and say whether it is allowed."""
+        def _pushed(self, status: HTTPStatus, location: str, digest: str = "") -> None:
+            """Answer a push, which may be refused."""
             if credentials is None or not self._is_known():
                 self._refuse()
-                return False
+                return
             self.send_response(status)
             for name, value in {"Location": location, "Docker-Content-Digest": digest, "Content-Length": "0"}.items():
                 self.send_header(name, value)
             self.end_headers()
-            return True
 
         def _is_known(self) -> bool:
             return credentials is None or self.headers.get("Authorization") == credentials
