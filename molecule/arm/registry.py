@@ -53,7 +53,7 @@ def registry(
         def do_PATCH(self) -> None:
             """A part of a blob."""
             body = self._body()
-            if self._is_known() and credentials is not None:
+            if self._may_push():
                 uploads[self.path] = uploads.get(self.path, b"") + body
             self._pushed(HTTPStatus.ACCEPTED, self.path)
 
@@ -64,9 +64,9 @@ def registry(
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             name = place.split("/blobs/")[0].split("/manifests/")[0]
             places = [f"{name}/blobs/{digest}"] if query else [place, f"{name}/manifests/{digest}"]
-            if self._is_known() and credentials is not None:
+            if self._may_push():
                 media_type = self.headers.get("Content-Type", "application/octet-stream")
-                contents.update(dict.fromkeys(places, (body, media_type)))  # before it is said
+                contents.update(dict.fromkeys(places, (body, media_type)))
             self._pushed(HTTPStatus.CREATED, places[0], digest)
 
         def _body(self) -> bytes:
@@ -80,8 +80,8 @@ def registry(
             return body
 
         def _pushed(self, status: HTTPStatus, location: str, digest: str = "") -> None:
-            """Answer a push, which may be refused."""
-            if credentials is None or not self._is_known():
+            """Answer a push whose content is kept already: the client may ask for it before this returns."""
+            if not self._may_push():
                 self._refuse()
                 return
             self.send_response(status)
@@ -91,6 +91,9 @@ def registry(
 
         def _is_known(self) -> bool:
             return credentials is None or self.headers.get("Authorization") == credentials
+
+        def _may_push(self) -> bool:
+            return credentials is not None and self._is_known()
 
         def _refuse(self) -> None:
             self.send_response(HTTPStatus.UNAUTHORIZED)

@@ -47,7 +47,7 @@ AS_PACKAGE: dict[str, Any] = {
 }  # fmt: skip
 DIED_BEFORE_THE_START = {**AS_PACKAGE, "units": {UNIT: ABSENT}, INHIBIT: a_file("")}
 OTHER_VERSION = {**AS_PACKAGE, "packages": dict.fromkeys(PACKAGES, "19.2.0-1")}
-PARTS = ("package_change.yml", "package_upgrade.yml", "package_roll_back.yml")
+PARTS = ("package_change.yml", "package_upgrade.yml", "package_roll_back.yml", "roll_back.yml")
 STARTS = "ansible.builtin.systemd_service started"
 WAITS = "pifleet.ci.gitlab_runner_wait"
 RUNS_CONTAINER = "community.docker.docker_container"
@@ -115,7 +115,7 @@ def prepared(change: Change, folder: Path) -> tuple[list[dict[str, Any]], dict[s
         {"ansible.builtin.include_tasks": str(folder / f"{change.part}.yml")},
     ]
     stopped = {"_gitlab_runner_stopped": {"stdout": UNIT, "changed": True}} if "units" in change.gathered else {}
-    deployment = {"gitlab_runner_deployment": "container" if change.part == "container" else "package"}
+    deployment = {"gitlab_runner_deployment": "container" if change.part in ("container", "upgrade") else "package"}
     return tasks, {**SETTINGS, **deployment, **change.options, **stopped, "pifleet_test_folder": str(folder)}
 
 
@@ -223,3 +223,25 @@ def test_the_version_before_is_installed_again_after_a_failure(play: Play) -> No
         said = f"rolled back to 19.2.0-1 of its package, with which it is not online either ({entry} failed)"
         assert said in done[name].said
     assert "which runs again" in done[STARTS].said
+
+
+def test_the_image_before_runs_again_after_a_failure(play: Play) -> None:
+    images = {"name": "runner:1", "running": "sha256:1", "running_name": "runner:1", "previous": "", "present": "",
+              "wanted": "sha256:2", "wanted_name": "runner:2"}  # fmt: skip
+    options = {"_gitlab_runner_images_found": images, "_gitlab_runner_registered": {"runners": [], "system_id": "r_1"}}
+    gathers = "ansible.builtin.import_tasks"
+    changes = {
+        name: Change(AS_CONTAINER, part="upgrade", breaks=breaks, options=options)
+        for name, breaks in {"runs again": [gathers], "offline": [gathers, WAITS]}.items()
+    }
+    done = all_done(play, changes)
+    for each in done.values():
+        steps = each.steps[each.steps.index(gathers) + 1 :]
+        assert [step for step in steps if step.endswith(".yml")] == ["stop_process.yml", "container.yml"]
+        assert steps.index("container.yml") < steps.index(WAITS)
+    because = f"because of its failure with runner:2: {gathers} failed"
+    assert f"rolled back to runner:1, which runs again, {because}" in done["runs again"].said
+    assert (
+        f"rolled back to runner:1, with which it is not online either ({WAITS} failed), {because}"
+        in done["offline"].said
+    )
